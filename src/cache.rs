@@ -1,0 +1,243 @@
+//! Entries found by what they were made from, locked while they are made, and verified before they are used.
+//!
+//! An entry is a file `KIND/HASH`: a line with the version and a BLAKE3, a line with the length of the key, the key, the
+//! content. The hash in the name is that of the key, the BLAKE3 that of everything after the first line, so that a file
+//! that was damaged, cut short or renamed is never taken for an answer. Compiled into both halves.
+#![allow(dead_code, reason = "each half uses a part")]
+
+use std::path::PathBuf;
+
+use crate::channel::CACHE_DIR;
+use crate::fs::{self, FsError, Lock};
+
+/// What an entry begins with; another version is a miss.
+const MAGIC: &str = "report-cache 1";
+
+/// What can go wrong with the cache. A damaged entry is no error.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// A file of the cache cannot be read, written or locked.
+    #[error("cache: {0}")]
+    Fs(#[from] FsError),
+    /// No variable says where the cache is.
+    #[error("there is no place for the cache: set one of {CACHE_DIR}, XDG_CACHE_HOME and HOME")]
+    NoPlace,
+}
+
+/// A folder of entries. It may be deleted at any time.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+/// An entry that is there, or the right to make it.
+#[derive(Debug)]
+pub enum Entry {
+    /// The content, verified.
+    Hit(Vec<u8>),
+    /// There is none; who holds this, and nobody else, may store it.
+    Miss(Slot),
+}
+
+impl Cache {
+    /// The cache in this folder, which need not exist.
+    pub fn new(folder: impl Into<PathBuf>) -> Cache {
+        Cache { folder: folder.into() }
+    }
+
+    /// The cache that the environment names: `REPORT_CACHE_DIR`, else a folder of the user's cache.
+    ///
+    /// # Errors
+    /// None of the variables is set.
+    pub fn of_environment() -> Result<Cache, CacheError> {
+        match std::env::var_os(CACHE_DIR).filter(|folder| !folder.is_empty()) {
+            Some(folder) => Ok(Cache::new(folder)),
+            None => Ok(Cache::new(user_folder().ok_or(CacheError::NoPlace)?.join("cache"))),
+        }
+    }
+
+    /// The content kept under `key`, if it is there and whole. Takes no lock.
+    ///
+    /// # Errors
+    /// The file is there but cannot be read.
+    pub fn get(&self, kind: &str, key: &str) -> Result<Option<Vec<u8>>, CacheError> {
+        let path = self.path(kind, key);
+        let Some(mut bytes) = fs::read_if_there(&path)? else { return Ok(None) };
+        match start_of_content(&bytes, key) {
+            Ok(start) => Ok(Some(bytes.split_off(start))),
+            Err(damage) => {
+                eprintln!("warning: {}: {damage}; it is made again", path.display());
+                Ok(None)
+            }
+        }
+    }
+
+    /// The entry of `key`, a text that names everything the content depends on. `kind` is a plain word, the subfolder.
+    ///
+    /// Waits while another process makes the same entry, and then takes what that one has made.
+    ///
+    /// # Errors
+    /// Another process holds the lock for more than [`fs::LOCK_TIMEOUT`]; a file cannot be read.
+    pub fn entry(&self, kind: &str, key: &str) -> Result<Entry, CacheError> {
+        if let Some(content) = self.get(kind, key)? {
+            return Ok(Entry::Hit(content));
+        }
+        let path = self.path(kind, key);
+        let lock = fs::lock(&path.with_extension("lock"))?;
+        if path.exists()
+            && let Some(content) = self.get(kind, key)?
+        {
+            lock.remove();
+            return Ok(Entry::Hit(content));
+        }
+        Ok(Entry::Miss(Slot { path, key: key.to_owned(), lock: Some(lock) }))
+    }
+
+    fn path(&self, kind: &str, key: &str) -> PathBuf {
+        self.folder.join(kind).join(&blake3::hash(key.as_bytes()).to_hex()[..32])
+    }
+}
+
+/// The right to store one entry; given back when dropped.
+#[derive(Debug)]
+pub struct Slot {
+    path: PathBuf,
+    key: String,
+    lock: Option<Lock>,
+}
+
+impl Slot {
+    /// Stores the content, whole or not at all.
+    ///
+    /// # Errors
+    /// No space, missing rights.
+    pub fn store(self, content: &[u8]) -> Result<(), CacheError> {
+        let mut rest = format!("{}\n{}", self.key.len(), self.key).into_bytes();
+        rest.extend_from_slice(content);
+        let mut bytes = format!("{MAGIC} {}\n", blake3::hash(&rest).to_hex()).into_bytes();
+        bytes.append(&mut rest);
+        Ok(fs::write_atomic(&self.path, &bytes)?)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock.take() {
+            lock.remove();
+        }
+    }
+}
+
+/// `$XDG_CACHE_HOME/report` or `~/.cache/report`; relative paths do not count, as the XDG specification says.
+pub fn user_folder() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).map(|cache| cache.join("report"))
+}
+
+/// Where the content starts in the file of an entry, or what is wrong with the file.
+fn start_of_content(bytes: &[u8], key: &str) -> Result<usize, &'static str> {
+    let line_end = |from: usize| bytes[from..].iter().position(|byte| *byte == b'\n').map(|length| from + length);
+    let first = line_end(0).ok_or("the entry is cut short")?;
+    let sum = std::str::from_utf8(&bytes[..first]).ok().and_then(|line| line.strip_prefix(MAGIC)?.strip_prefix(' '));
+    let sum = sum.ok_or("the entry has another version or is damaged")?;
+    if blake3::hash(&bytes[first + 1..]).to_hex().as_str() != sum {
+        return Err("the entry is damaged");
+    }
+    let second = line_end(first + 1).ok_or("the entry is damaged")?;
+    let key_is = bytes[first + 1..second] == *key.len().to_string().as_bytes()
+        && bytes[second + 1..].starts_with(key.as_bytes());
+    if key_is { Ok(second + 1 + key.len()) } else { Err("the entry belongs to something else") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::TestFolder;
+
+    #[test]
+    fn what_was_stored_comes_back() {
+        let folder = TestFolder::new("cache-round");
+        let cache = Cache::new(&folder.0);
+        for content in [b"".as_slice(), b"\n\n\0", &[255; 100_000]] {
+            let key = format!("a\nkey of {} bytes", content.len());
+            let Entry::Miss(slot) = cache.entry("kind", &key).expect("no error") else { panic!("nothing is there") };
+            slot.store(content).expect("stored");
+            let Entry::Hit(found) = cache.entry("kind", &key).expect("no error") else { panic!("it is there") };
+            assert_eq!(found, content);
+            assert!(cache.get("kind", &format!("{key}.")).expect("no error").is_none(), "another key is a miss");
+            assert!(cache.get("other", &key).expect("no error").is_none(), "another kind is a miss");
+        }
+        let files = std::fs::read_dir(folder.0.join("kind")).expect("a folder").count();
+        assert_eq!(files, 3, "neither locks nor temporary files stay");
+    }
+
+    #[test]
+    fn every_flipped_bit_is_a_miss() {
+        let (folder, path) = stored("cache-bits");
+        let good = std::fs::read(&path).expect("stored");
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(start_of_content(&bad, "key").is_err(), "bit {bit}");
+        }
+        let mut bad = good.clone();
+        *bad.last_mut().expect("not empty") ^= 1;
+        std::fs::write(&path, &bad).expect("a file");
+        let cache = Cache::new(&folder.0);
+        let Entry::Miss(slot) = cache.entry("kind", "key").expect("no error") else { panic!("damage is a miss") };
+        slot.store(b"content").expect("stored again");
+        assert_eq!(std::fs::read(&path).expect("stored"), good, "same content, same bytes");
+    }
+
+    #[test]
+    fn every_truncation_is_a_miss() {
+        let (_folder, path) = stored("cache-cut");
+        let good = std::fs::read(path).expect("stored");
+        for length in 0..good.len() {
+            assert!(start_of_content(&good[..length], "key").is_err(), "{length} bytes");
+        }
+        let longer = [&good[..], b"x"].concat();
+        assert!(start_of_content(&longer, "key").is_err());
+    }
+
+    #[test]
+    fn an_entry_under_a_wrong_name_is_a_miss() {
+        let (folder, path) = stored("cache-name");
+        let cache = Cache::new(&folder.0);
+        let wrong = cache.path("kind", "another key");
+        std::fs::copy(path, wrong).expect("a file");
+        assert!(cache.get("kind", "another key").expect("no error").is_none());
+    }
+
+    #[test]
+    fn the_second_waits_and_takes_what_the_first_made() {
+        let folder = TestFolder::new("cache-two");
+        let cache = Cache::new(&folder.0);
+        let Entry::Miss(slot) = cache.entry("kind", "key").expect("no error") else { panic!("nothing is there") };
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| cache.entry("kind", "key"));
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            assert!(!second.is_finished(), "it waits");
+            slot.store(b"from the first").expect("stored");
+            let Entry::Hit(found) = second.join().expect("no panic").expect("no error") else { panic!("it is there") };
+            assert_eq!(found, b"from the first");
+        });
+    }
+
+    #[test]
+    fn a_slot_that_is_dropped_stores_nothing() {
+        let folder = TestFolder::new("cache-drop");
+        let cache = Cache::new(&folder.0);
+        drop(cache.entry("kind", "key").expect("no error"));
+        assert!(matches!(cache.entry("kind", "key").expect("no error"), Entry::Miss(_)));
+    }
+
+    fn stored(name: &str) -> (TestFolder, PathBuf) {
+        let folder = TestFolder::new(name);
+        let cache = Cache::new(&folder.0);
+        let Entry::Miss(slot) = cache.entry("kind", "key").expect("no error") else { panic!("nothing is there") };
+        slot.store(b"content").expect("stored");
+        let path = cache.path("kind", "key");
+        (folder, path)
+    }
+}

@@ -1,0 +1,319 @@
+//! K-Means by Lloyd's algorithm, as scikit-learn does it.
+//!
+//! Same steps, same order, same ways to stop: points are centred first; a pass labels all points and then moves the
+//! centres; empty clusters take the points farthest from their centres; unchanged labels or a small shift end it.
+//! Results do not depend on the number of threads: work is cut into pieces of a fixed size, sums are kept in 64 bits
+//! and combined in order.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
+
+use super::{ClusterError, plus_plus};
+use crate::linalg::{self, Centres};
+use crate::points::Points;
+
+/// Rows or cluster members summed by one task.
+const ROWS_PER_CHUNK: usize = 512;
+
+/// Where K-Means starts.
+#[derive(Clone, Debug, Default)]
+pub enum Init {
+    /// Greedy k-means++ with 2 + ln(k) trials a centre.
+    #[default]
+    PlusPlus,
+    /// The points in these rows.
+    Rows(Vec<usize>),
+    /// These centres.
+    Centers(Points),
+}
+
+/// The parameters of K-Means.
+///
+/// `KMeans { n_clusters: 10, seed: 1, ..KMeans::default() }.fit(&points)?`
+#[derive(Clone, Debug)]
+pub struct KMeans {
+    /// How many clusters to form; 8 by default.
+    pub n_clusters: usize,
+    /// How many starts to try; the one with the least inertia is kept. 1 by default, and always with given centres.
+    pub n_init: usize,
+    /// How many passes a start may take at most; 300 by default.
+    pub max_iter: usize,
+    /// A start has converged when the squared shift of all centres together is at most this many times the mean
+    /// variance of the coordinates; 1e-4 by default. 0 waits for labels that no longer change.
+    pub tol: f64,
+    /// Where to start; k-means++ by default.
+    pub init: Init,
+    /// The seed of the random choices, which only k-means++ makes; 0 by default.
+    pub seed: u64,
+}
+
+impl Default for KMeans {
+    fn default() -> Self {
+        KMeans { n_clusters: 8, n_init: 1, max_iter: 300, tol: 1e-4, init: Init::PlusPlus, seed: 0 }
+    }
+}
+
+/// What K-Means found.
+#[derive(Clone, Debug)]
+pub struct KMeansFit {
+    /// The cluster of each point, from 0.
+    pub labels: Vec<i32>,
+    /// The mean of each cluster's points: `n_clusters` rows.
+    pub centers: Points,
+    /// The sum of the squared distances of the points to the centres of their clusters.
+    pub inertia: f64,
+    /// Passes that the kept start took.
+    pub n_iter: usize,
+}
+
+impl KMeans {
+    /// Clusters the points. O(n k d) a pass.
+    ///
+    /// There may be fewer distinct labels than `n_clusters` when there are fewer distinct points.
+    ///
+    /// # Errors
+    /// `n_clusters` not between 1 and the number of points; `n_init` or `max_iter` 0; `tol` negative or NaN; `init`
+    /// of another shape.
+    pub fn fit(&self, points: &Points) -> Result<KMeansFit, ClusterError> {
+        self.check(points)?;
+        let space = Space::around(points)?;
+        let tolerance = self.tol * mean(&linalg::variances(&space.points, &linalg::means(&space.points)));
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let starts = if matches!(self.init, Init::PlusPlus) { self.n_init } else { 1 };
+        let mut best = self.run(&space, tolerance, &mut random)?;
+        for _ in 1..starts {
+            let other = self.run(&space, tolerance, &mut random)?;
+            if other.inertia < best.inertia {
+                best = other;
+            }
+        }
+        Ok(KMeansFit {
+            labels: best.labels.iter().map(|&label| label as i32).collect(),
+            centers: space.back(&best.centres)?,
+            inertia: best.inertia / (space.scale * space.scale),
+            n_iter: best.n_iter,
+        })
+    }
+
+    fn check(&self, points: &Points) -> Result<(), ClusterError> {
+        let (n_clusters, rows) = (self.n_clusters, points.rows());
+        if n_clusters == 0 || n_clusters > rows || n_clusters > i32::MAX as usize {
+            return Err(ClusterError::Clusters { n_clusters, rows });
+        }
+        for (parameter, value) in [("n_init", self.n_init), ("max_iter", self.max_iter)] {
+            if value == 0 {
+                return Err(ClusterError::Zero { parameter });
+            }
+        }
+        if self.tol.is_nan() || self.tol < 0.0 {
+            return Err(ClusterError::Tolerance(self.tol));
+        }
+        let found = match &self.init {
+            Init::PlusPlus => n_clusters,
+            Init::Rows(rows) => rows.len(),
+            Init::Centers(centres) => centres.rows(),
+        };
+        if found != n_clusters {
+            return Err(ClusterError::InitCount { found, n_clusters });
+        }
+        match &self.init {
+            Init::Centers(centres) if centres.columns() != points.columns() => {
+                Err(ClusterError::InitColumns { found: centres.columns(), columns: points.columns() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One start, to its end.
+    fn run(&self, space: &Space, tolerance: f64, random: &mut ChaCha8Rng) -> Result<Run, ClusterError> {
+        let points = &space.points;
+        let start = match &self.init {
+            Init::PlusPlus => points.select(&plus_plus::choose(points, self.n_clusters, random))?,
+            Init::Rows(rows) => points.select(rows)?,
+            Init::Centers(centres) => space.of(centres)?,
+        };
+        let centres = start.as_slice().iter().map(|&value| f64::from(value)).collect();
+        Ok(lloyd(points, centres, self.max_iter, tolerance))
+    }
+}
+
+/// The points as K-Means sees them: around their mean, which keeps the digits of small differences, and scaled by a
+/// power of two so that squares neither overflow nor vanish in 32 bits.
+struct Space {
+    points: Points,
+    mean: Vec<f64>,
+    scale: f64,
+}
+
+impl Space {
+    fn around(points: &Points) -> Result<Space, ClusterError> {
+        let mean = linalg::means(points);
+        let farthest = points
+            .as_slice()
+            .par_chunks(ROWS_PER_CHUNK * points.columns())
+            .map(|rows| {
+                let distances = rows
+                    .chunks_exact(mean.len())
+                    .flat_map(|row| row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).abs()));
+                distances.fold(0.0, f64::max)
+            })
+            .reduce(|| 0.0, f64::max);
+        let scale = if farthest > 0.0 { (-farthest.log2().floor()).exp2() } else { 1.0 };
+        let mut space = Space { points: Points::new(0, points.columns(), Vec::new())?, mean, scale };
+        space.points = space.of(points)?;
+        Ok(space)
+    }
+
+    /// Points of the original space in this one.
+    fn of(&self, points: &Points) -> Result<Points, ClusterError> {
+        let columns = points.columns();
+        let mut values = vec![0.0; points.as_slice().len()];
+        let chunk = ROWS_PER_CHUNK * columns;
+        values.par_chunks_mut(chunk).zip(points.as_slice().par_chunks(chunk)).for_each(|(values, rows)| {
+            for (values, row) in values.chunks_exact_mut(columns).zip(rows.chunks_exact(columns)) {
+                for ((value, &original), mean) in values.iter_mut().zip(row).zip(&self.mean) {
+                    *value = ((f64::from(original) - mean) * self.scale) as f32;
+                }
+            }
+        });
+        Ok(Points::new(points.rows(), columns, values)?)
+    }
+
+    /// Centres of this space in the original one.
+    fn back(&self, centres: &[f64]) -> Result<Points, ClusterError> {
+        let columns = self.mean.len();
+        let values =
+            centres.iter().enumerate().map(|(at, value)| (value / self.scale + self.mean[at % columns]) as f32);
+        Ok(Points::new(centres.len() / columns, columns, values.collect())?)
+    }
+}
+
+/// The end of one start.
+struct Run {
+    labels: Vec<u32>,
+    centres: Vec<f64>,
+    inertia: f64,
+    n_iter: usize,
+}
+
+/// Lloyd's algorithm from the given centres (k x d, row-major).
+fn lloyd(points: &Points, mut centres: Vec<f64>, max_iter: usize, tolerance: f64) -> Run {
+    let columns = points.columns();
+    let mut labels = vec![0; points.rows()];
+    let mut labels_before = vec![u32::MAX; points.rows()];
+    let mut settled = false;
+    let mut n_iter = 0;
+    while n_iter < max_iter && !settled {
+        n_iter += 1;
+        linalg::nearest(points, &packed(&centres, columns), &mut labels);
+        let moved = means_of_clusters(points, &labels, &centres);
+        let shift: f64 = moved.iter().zip(&centres).map(|(new, old)| (new - old) * (new - old)).sum();
+        centres = moved;
+        settled = labels == labels_before;
+        if shift <= tolerance {
+            break;
+        }
+        labels_before.copy_from_slice(&labels);
+    }
+    if !settled {
+        // The centres have moved since the last labels.
+        linalg::nearest(points, &packed(&centres, columns), &mut labels);
+    }
+    let inertia = chunk_sums(&squared_distances_to_own(points, &labels, &centres));
+    Run { labels, centres, inertia, n_iter }
+}
+
+fn packed(centres: &[f64], columns: usize) -> Centres {
+    let values: Vec<f32> = centres.iter().map(|&value| value as f32).collect();
+    Centres::new(&values, columns)
+}
+
+/// The mean of the points of each label; `before` are the centres that the labels came from.
+fn means_of_clusters(points: &Points, labels: &[u32], before: &[f64]) -> Vec<f64> {
+    let columns = points.columns();
+    let (mut sums, mut counts) = sums_of_clusters(points, labels, before.len() / columns);
+    if counts.contains(&0) {
+        relocate_empty(points, labels, before, &mut sums, &mut counts);
+    }
+    for (sum, &count) in sums.chunks_exact_mut(columns).zip(&counts) {
+        sum.iter_mut().for_each(|sum| *sum /= count.max(1) as f64);
+    }
+    // A cluster still empty shares the centre of the biggest one.
+    let biggest = (0..counts.len()).rev().max_by_key(|&cluster| counts[cluster]).unwrap_or(0);
+    let centre = sums[biggest * columns..(biggest + 1) * columns].to_vec();
+    for (sum, &count) in sums.chunks_exact_mut(columns).zip(&counts) {
+        if count == 0 {
+            sum.copy_from_slice(&centre);
+        }
+    }
+    sums
+}
+
+/// The sum and the number of the points of each label: members in row order, in segments of a fixed length.
+fn sums_of_clusters(points: &Points, labels: &[u32], clusters: usize) -> (Vec<f64>, Vec<usize>) {
+    let columns = points.columns();
+    let mut members = vec![Vec::new(); clusters];
+    for (row, &label) in labels.iter().enumerate() {
+        members[label as usize].push(row);
+    }
+    let segments: Vec<(usize, &[usize])> = members
+        .iter()
+        .enumerate()
+        .flat_map(|(cluster, rows)| rows.chunks(ROWS_PER_CHUNK).map(move |rows| (cluster, rows)))
+        .collect();
+    let add_up = |&(cluster, rows): &(usize, &[usize])| {
+        let mut sum = vec![0.0; columns];
+        for &row in rows {
+            sum.iter_mut().zip(points.row(row)).for_each(|(sum, &value)| *sum += f64::from(value));
+        }
+        (cluster, sum)
+    };
+    let mut sums = vec![0.0; clusters * columns];
+    for (cluster, sum) in segments.par_iter().map(add_up).collect::<Vec<_>>() {
+        let total = &mut sums[cluster * columns..(cluster + 1) * columns];
+        total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
+    }
+    (sums, members.iter().map(Vec::len).collect())
+}
+
+/// Gives each empty cluster the point farthest from its centre, which leaves its old cluster: scikit-learn's rule.
+/// Does nothing when every point is at its centre.
+fn relocate_empty(points: &Points, labels: &[u32], before: &[f64], sums: &mut [f64], counts: &mut [usize]) {
+    let columns = points.columns();
+    let distances = squared_distances_to_own(points, labels, before);
+    let mut farthest: Vec<usize> = (0..points.rows()).collect();
+    farthest.sort_by(|&a, &b| distances[b].total_cmp(&distances[a]));
+    if distances[farthest[0]] == 0.0 {
+        return;
+    }
+    let empty: Vec<usize> = (0..counts.len()).filter(|&cluster| counts[cluster] == 0).collect();
+    for (&cluster, &row) in empty.iter().zip(&farthest) {
+        let old = labels[row] as usize;
+        for (column, &value) in points.row(row).iter().enumerate() {
+            sums[old * columns + column] -= f64::from(value);
+            sums[cluster * columns + column] = f64::from(value);
+        }
+        counts[cluster] = 1;
+        counts[old] -= 1;
+    }
+}
+
+/// The squared distance of each point to the centre of its cluster, in 64 bits.
+fn squared_distances_to_own(points: &Points, labels: &[u32], centres: &[f64]) -> Vec<f64> {
+    let columns = points.columns();
+    let own = |row: usize| {
+        let centre = &centres[labels[row] as usize * columns..][..columns];
+        points.row(row).iter().zip(centre).map(|(&value, centre)| (f64::from(value) - centre).powi(2)).sum()
+    };
+    (0..points.rows()).into_par_iter().map(own).collect()
+}
+
+/// A sum whose order of additions is fixed, with a short error path: chunks first, then the chunks.
+fn chunk_sums(values: &[f64]) -> f64 {
+    values.chunks(ROWS_PER_CHUNK).map(|chunk| chunk.iter().sum::<f64>()).sum()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}

@@ -1,0 +1,54 @@
+//! The program: parses notebooks, has their cells run, renders reports.
+//!
+//! It does not link the library of the cells: loading libtorch would cost every start some tenths of a second.
+
+mod channel;
+mod cli;
+mod datasets {
+    //! The part of the library's datasets that says what to fetch.
+    pub mod registry;
+}
+mod diagnostic;
+mod environment;
+mod fetch;
+mod fs;
+mod images;
+mod notebook;
+mod output;
+mod parse;
+mod pipeline;
+mod plan;
+mod program;
+mod provenance;
+mod render;
+mod run;
+mod runner;
+mod signals;
+mod terminal;
+
+use std::process::ExitCode;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+fn main() -> ExitCode {
+    // evcxr starts this program again as the process that runs the cells; that process must not outlive its parent.
+    if std::env::var_os("EVCXR_IS_RUNTIME").is_some() {
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    }
+    evcxr::runtime_hook();
+    let mut arguments = std::env::args();
+    if let (_, Some("__worker"), Some(settings)) = (arguments.next(), arguments.next().as_deref(), arguments.next()) {
+        return match runner::worker_main(&settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: worker: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    if let Err(error) = signals::install() {
+        eprintln!("error: signals cannot be received: {error}");
+        return ExitCode::from(3);
+    }
+    cli::main()
+}

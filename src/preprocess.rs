@@ -1,0 +1,238 @@
+//! Images to the numbers that networks take, bit for bit as torchvision does it to Pillow images.
+//!
+//! `Resize(size)` (bilinear, antialiased), `CenterCrop(size)`, `ToTensor`, grey repeated to three channels, `Normalize`
+//! with the mean and the standard deviation of ImageNet. The resampling is Pillow's (`src/libImaging/Resample.c`): two
+//! passes, horizontal then vertical, in fixed point with 22 bits, rounded to eight bits after each.
+
+use std::borrow::Cow;
+
+/// Mean of ImageNet's red, green and blue, as torchvision gives it.
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Their standard deviation.
+const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+/// Bits after the point in Pillow's weights of 8-bit images.
+const PRECISION_BITS: u32 = 32 - 8 - 2;
+
+/// What is done to an image before an encoder sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preprocessing {
+    /// Height and width of the result in pixels.
+    pub size: usize,
+}
+
+/// An 8-bit image: `height` × `width` × `channels` bytes, row after row, channels fastest.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'pixels> {
+    /// The bytes.
+    pub pixels: &'pixels [u8],
+    /// Pixels from top to bottom, at least 1.
+    pub height: usize,
+    /// Pixels from left to right, at least 1.
+    pub width: usize,
+    /// 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+}
+
+impl Preprocessing {
+    /// How many numbers one image becomes.
+    pub fn values(self) -> usize {
+        3 * self.size * self.size
+    }
+
+    /// What it does, in torchvision's words; part of the key under which embeddings are kept.
+    pub fn describe(self) -> String {
+        let size = self.size;
+        format!("Resize({size}, bilinear, antialias), CenterCrop({size}), ToTensor, RGB, Normalize(ImageNet)")
+    }
+
+    /// The image as 3 × size × size numbers, channels slowest.
+    ///
+    /// # Panics
+    /// The pixels of `picture` are not as many as its sizes say, or there are none.
+    pub fn apply(self, picture: Picture) -> Vec<f32> {
+        let size = self.size;
+        let cropped = resize_and_crop(picture, size);
+        let mut values = Vec::with_capacity(self.values());
+        for channel in 0..3 {
+            let table = normalised(channel);
+            // A grey image has one channel, which is taken three times.
+            let from = channel.min(picture.channels - 1);
+            values.extend(cropped.iter().skip(from).step_by(picture.channels).map(|value| table[usize::from(*value)]));
+        }
+        values
+    }
+}
+
+/// The shorter side becomes `size`, then the middle `size` × `size` are cut out; `size` × `size` × channels bytes.
+fn resize_and_crop(picture: Picture, size: usize) -> Vec<u8> {
+    let Picture { height, width, channels, .. } = picture;
+    // torchvision cuts the fraction of the longer side off.
+    let (to_height, to_width) = match height <= width {
+        true => (size, (size as f64 * width as f64 / height as f64) as usize),
+        false => ((size as f64 * height as f64 / width as f64) as usize, size),
+    };
+    let wide = resize_rows(picture.pixels, height, width, channels, to_width);
+    let high = resize_columns(&wide, height, to_width * channels, to_height);
+    let (top, left) = (crop_start(to_height, size), crop_start(to_width, size));
+    let rows = (top..top + size).map(|row| {
+        let start = (row * to_width + left) * channels;
+        &high[start..start + size * channels]
+    });
+    rows.flatten().copied().collect()
+}
+
+/// Where the middle starts: Python's `round`, which takes the even one of two equally near numbers.
+fn crop_start(length: usize, size: usize) -> usize {
+    ((length - size) as f64 / 2.0).round_ties_even() as usize
+}
+
+/// Horizontal pass: every row from `from` to `to` pixels.
+fn resize_rows(pixels: &[u8], rows: usize, from: usize, channels: usize, to: usize) -> Cow<'_, [u8]> {
+    assert!(rows * from * channels == pixels.len() && !pixels.is_empty(), "sizes fit the pixels");
+    if from == to {
+        return Cow::Borrowed(pixels);
+    }
+    let windows = windows(from, to);
+    let mut result = Vec::with_capacity(rows * to * channels);
+    for row in pixels.chunks_exact(from * channels) {
+        for Window { start, weights } in &windows {
+            for channel in 0..channels {
+                let values = row[start * channels + channel..].iter().step_by(channels);
+                let sum = values.zip(weights).map(|(value, weight)| i32::from(*value) * weight).sum::<i32>();
+                result.push(to_byte(sum));
+            }
+        }
+    }
+    Cow::Owned(result)
+}
+
+/// Vertical pass: every column from `from` to `to` pixels; `width` is the bytes in a row.
+fn resize_columns(pixels: &[u8], from: usize, width: usize, to: usize) -> Cow<'_, [u8]> {
+    if from == to {
+        return Cow::Borrowed(pixels);
+    }
+    let mut result = Vec::with_capacity(to * width);
+    let mut sums = vec![0_i32; width];
+    for Window { start, weights } in windows(from, to) {
+        sums.fill(0);
+        for (row, weight) in pixels[start * width..].chunks_exact(width).zip(&weights) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += i32::from(*value) * weight;
+            }
+        }
+        result.extend(sums.iter().copied().map(to_byte));
+    }
+    Cow::Owned(result)
+}
+
+/// The pixels that one pixel of the result is made from, and how much each counts.
+struct Window {
+    start: usize,
+    weights: Vec<i32>,
+}
+
+/// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for its triangle filter. When shrinking, the triangle is as
+/// wide as the pixels that fall together, which is what antialiasing means.
+fn windows(from: usize, to: usize) -> Vec<Window> {
+    let scale = from as f64 / to as f64;
+    let support = scale.max(1.0);
+    let window = |index: usize| {
+        let center = (index as f64 + 0.5) * scale;
+        // Both ends are rounded by cutting the fraction off after adding a half, as in C.
+        let start = (center - support + 0.5).max(0.0) as usize;
+        let end = ((center + support + 0.5) as usize).min(from);
+        let triangle = |pixel: usize| {
+            let distance = ((pixel as f64 - center + 0.5) * (1.0 / support)).abs();
+            (1.0 - distance).max(0.0)
+        };
+        let weights: Vec<f64> = (start..end).map(triangle).collect();
+        let sum: f64 = weights.iter().sum();
+        let fixed = |weight: f64| {
+            let share = if sum == 0.0 { weight } else { weight / sum };
+            (0.5 + share * f64::from(1 << PRECISION_BITS)) as i32
+        };
+        Window { start, weights: weights.into_iter().map(fixed).collect() }
+    };
+    (0..to).map(window).collect()
+}
+
+fn to_byte(sum: i32) -> u8 {
+    let rounded = (sum + (1 << (PRECISION_BITS - 1))) >> PRECISION_BITS;
+    rounded.clamp(0, 255) as u8
+}
+
+/// What each byte of a channel becomes, in the order of torch's operations: by 255, minus mean, by deviation.
+fn normalised(channel: usize) -> [f32; 256] {
+    std::array::from_fn(|value| (value as f32 / 255.0 - MEAN[channel]) / DEVIATION[channel])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use sha2::{Digest as _, Sha256};
+
+    /// Made by torchvision and Pillow: `tests/golden/preprocess.py`.
+    #[test]
+    fn equal_to_torchvision_in_every_bit() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/preprocess.json");
+        let golden: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("golden values")).expect("JSON");
+        let cases = golden["cases"].as_array().expect("cases");
+        assert!(cases.len() >= 8);
+        for case in cases {
+            let number = |name: &str| case[name].as_u64().expect("a number") as usize;
+            let (height, width, channels) = (number("height"), number("width"), number("channels"));
+            let pixels = picture(height, width, channels);
+            let picture = Picture { pixels: &pixels, height, width, channels };
+            let size = number("size");
+            let bytes = resize_and_crop(picture, size);
+            let row: Vec<u64> = bytes[bytes.len() / 2..][..12].iter().map(|value| u64::from(*value)).collect();
+            assert_eq!(Value::from(row), case["middle"], "{case}");
+            assert_eq!(hex(&bytes), case["bytes_sha256"], "{case}");
+            let values = Preprocessing { size }.apply(picture);
+            let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            assert_eq!(hex(&values), case["values_sha256"], "{case}");
+        }
+    }
+
+    #[test]
+    fn weights_of_a_window_are_one_in_all() {
+        for (from, to) in [(28, 224), (28, 32), (224, 224), (1000, 224), (225, 224), (1, 32), (3, 7), (5000, 1)] {
+            for Window { start, weights } in windows(from, to) {
+                let sum: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();
+                assert!((sum - (1 << PRECISION_BITS)).abs() <= weights.len() as i64, "{from} to {to}: {sum}");
+                assert!(start + weights.len() <= from && !weights.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn one_colour_stays_one_colour() {
+        for (height, width, size) in [(1, 1, 32), (28, 28, 224), (3, 90, 17), (400, 300, 32)] {
+            let pixels = vec![200; height * width];
+            let values = Preprocessing { size }.apply(Picture { pixels: &pixels, height, width, channels: 1 });
+            assert_eq!(values.len(), 3 * size * size);
+            for channel in 0..3 {
+                let expected = (200.0 / 255.0 - MEAN[channel]) / DEVIATION[channel];
+                assert!(values[channel * size * size..][..size * size].iter().all(|value| *value == expected));
+            }
+        }
+    }
+
+    /// A rule in place of a file: gradients, edges and noise.
+    fn picture(height: usize, width: usize, channels: usize) -> Vec<u8> {
+        let mut pixels = Vec::new();
+        for y in 0..height {
+            for x in 0..width {
+                for c in 0..channels {
+                    pixels.push(((x * 7 + y * 13 + c * 29 + (x * y) % 31 * 5 + x / 9 % 2 * 90) % 256) as u8);
+                }
+            }
+        }
+        pixels
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! How far a long step is: a bar on a terminal, a record in a notebook.
+
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// The time between two reports of the same step.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// How far a step is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgressEvent {
+    /// The step, such as `embed mnist resnet50`.
+    pub what: String,
+    /// Units done.
+    pub done: u64,
+    /// Units in all.
+    pub total: u64,
+    /// What is counted, such as `images`.
+    pub unit: &'static str,
+}
+
+type Sink = Box<dyn Fn(&ProgressEvent) + Send + Sync>;
+
+static SINK: RwLock<Option<Sink>> = RwLock::new(None);
+
+/// From now on, the steps of this process report to `sink`, and draw nothing.
+pub fn set_sink(sink: Sink) {
+    *SINK.write().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+}
+
+/// A running step. At most ten times a second it tells how far it is; its end is told when it is dropped.
+#[derive(Debug)]
+pub struct Progress {
+    event: ProgressEvent,
+    told: Option<Instant>,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Starts a step of `total` units, of which `unit` is the plural. Where no sink is set and standard error is a
+    /// terminal, draws a bar there, with the rate and the time left.
+    pub fn new(what: impl Into<String>, total: u64, unit: &'static str) -> Progress {
+        let event = ProgressEvent { what: what.into(), done: 0, total, unit };
+        let mut progress = Progress { bar: None, told: None, event };
+        if SINK.read().unwrap_or_else(PoisonError::into_inner).is_none() {
+            progress.bar = Some(bar(&progress.event));
+        }
+        progress.tell();
+        progress
+    }
+
+    /// `units` more are done.
+    pub fn advance(&mut self, units: u64) {
+        self.event.done = self.event.done.saturating_add(units).min(self.event.total);
+        if self.told.is_none_or(|told| told.elapsed() >= INTERVAL) {
+            self.tell();
+        }
+    }
+
+    /// `units` were done before, at no cost: they count as done, but not towards the rate.
+    pub fn skip(&mut self, units: u64) {
+        self.advance(units);
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.event.done);
+            bar.reset_eta();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.told = Some(Instant::now());
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.event.done);
+        } else if let Some(sink) = SINK.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            sink(&self.event);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.tell();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Draws nothing where standard error is no terminal.
+fn bar(event: &ProgressEvent) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(event.total), ProgressDrawTarget::stderr_with_hz(10));
+    let template = format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {}, {{per_sec}}, {{eta}} left", event.unit);
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar.set_message(event.what.clone());
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    // One test: the sink belongs to the whole process.
+    #[test]
+    fn tells_the_start_the_end_and_little_between() {
+        let mut alone = Progress::new("a bar", 3, "images");
+        alone.advance(5);
+        assert_eq!(alone.event.done, 3, "never more than all");
+        drop(alone);
+
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let sink = heard.clone();
+        set_sink(Box::new(move |event: &ProgressEvent| {
+            if event.what == "embed a b" {
+                sink.lock().expect("no panic").push(event.done);
+            }
+        }));
+        let start = Instant::now();
+        let mut progress = Progress::new("embed a b", 100_000, "images");
+        for _ in 0..100_000 {
+            progress.advance(1);
+        }
+        drop(progress);
+        let most = start.elapsed().as_millis() / INTERVAL.as_millis() + 3;
+        let heard = heard.lock().expect("no panic");
+        assert_eq!((heard.first(), heard.last()), (Some(&0), Some(&100_000)));
+        assert!(heard.len() as u128 <= most, "{} records", heard.len());
+        assert!(heard.is_sorted());
+    }
+}

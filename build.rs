@@ -14,6 +14,7 @@ fn main() {
         output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
     };
     println!("cargo::rustc-env=REPORT_RUSTC={}", ask(&["--version"]));
+    println!("cargo::rustc-env=REPORT_SYSROOT={}", ask(&["--print", "sysroot"]));
     println!("cargo::rustc-env=REPORT_TARGET={}", env::var("TARGET").unwrap_or_default());
     // Programs lie in target/release, tests in target/release/deps, libtorch behind target/libtorch; std's library is in
     // the toolchain. So nothing needs an environment variable.

@@ -28,13 +28,9 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use rustix::process::{Signal, set_parent_process_death_signal};
-
 fn main() -> ExitCode {
-    // evcxr starts this program again as the process that runs the cells; that process must not outlive its parent.
-    if std::env::var_os("EVCXR_IS_RUNTIME").is_some() {
-        let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    }
+    // evcxr starts this program again as the process that runs the cells; then control does not come back.
+    runner::prepare_for_cells();
     evcxr::runtime_hook();
     let mut arguments = std::env::args();
     if let (_, Some("__worker"), Some(settings)) = (arguments.next(), arguments.next().as_deref(), arguments.next()) {

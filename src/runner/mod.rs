@@ -16,7 +16,7 @@ use anyhow::Result;
 
 pub use limits::default_memory_limit;
 pub use supervise::Stage;
-pub use worker::main as worker_main;
+pub use worker::{main as worker_main, prepare_for_cells};
 
 use crate::diagnostic::Diagnostic;
 use crate::notebook::{Mode, Notebook};

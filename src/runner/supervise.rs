@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -79,6 +79,7 @@ impl Worker {
         let settings = Settings {
             rustflags: rustflags(setup)?,
             opt_level: setup.opt_level,
+            library: setup.library.clone(),
             folder: setup.folder.clone(),
             run: setup.run.clone(),
             cache: setup.cache.clone(),
@@ -87,7 +88,8 @@ impl Worker {
         };
         let empty = setup.evcxr.join("no-configuration");
         fs::create_dir_all(empty.join("sources/core")).with_context(|| format!("cannot create {}", empty.display()))?;
-        let mut child = Command::new(std::env::current_exe().context("the path of this program is not known")?)
+        let mut command = Command::new(std::env::current_exe().context("the path of this program is not known")?);
+        command
             .arg(ARGUMENT)
             .arg(serde_json::to_string(&settings)?)
             // An `evcxr.toml` in the current folder or in the user's would change how cells are compiled.
@@ -102,9 +104,9 @@ impl Worker {
             .env("CARGO_INCREMENTAL", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .context("the worker process did not start")?;
+            .process_group(0);
+        use_own_compiler(&mut command);
+        let mut child = command.spawn().context("the worker process did not start")?;
         let stdout = child.stdout.take().context("the worker has no standard output")?;
         let (sender, replies) = channel();
         std::thread::spawn(move || {
@@ -322,7 +324,7 @@ fn drop_surplus(setup: &Setup, cell: usize) -> Result<()> {
     Ok(())
 }
 
-fn captured(path: &std::path::Path) -> Result<Captured> {
+fn captured(path: &Path) -> Result<Captured> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(0))?;
@@ -332,6 +334,26 @@ fn captured(path: &std::path::Path) -> Result<Captured> {
         text: crate::render::text::clean_terminal(&bytes),
         dropped_bytes: length.saturating_sub(bytes.len() as u64),
     })
+}
+
+/// The compiler that built the library has to compile the cells. Naming it spares evcxr a score of detours through rustup,
+/// each of which costs some hundredths of a second.
+fn use_own_compiler(command: &mut Command) {
+    let sysroot = Path::new(env!("REPORT_SYSROOT"));
+    let tools = sysroot.join("bin");
+    if !tools.join("cargo").exists() {
+        return;
+    }
+    command.env("CARGO", tools.join("cargo")).env("RUSTC", tools.join("rustc"));
+    if sysroot.parent().is_some_and(|parent| parent.ends_with("toolchains"))
+        && let Some(name) = sysroot.file_name()
+    {
+        command.env("RUSTUP_TOOLCHAIN", name);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if let Ok(path) = std::env::join_paths(std::iter::once(tools).chain(std::env::split_paths(&path))) {
+        command.env("PATH", path);
+    }
 }
 
 /// The flags with which evcxr compiles cells: they find the facade and everything behind it without Cargo's help.

@@ -11,6 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel;
 
+/// Environment variable with the library that the process of the cells loads while the cells are being compiled.
+const PRELOAD: &str = "REPORT_PRELOAD";
+
+/// Makes this process, which evcxr has started to run the cells, ready for them. Called first of all in `main`.
+pub fn prepare_for_cells() -> Option<()> {
+    std::env::var_os("EVCXR_IS_RUNTIME")?;
+    // It must not outlive its parent.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    let library = std::env::var_os(PRELOAD)?;
+    std::thread::spawn(move || {
+        // SAFETY: the library's and libtorch's initialisers run now instead of with the first cell, and they depend on
+        // no other thread. What is wrong with the library is told when the cell loads it.
+        #[allow(unsafe_code, reason = "loading libtorch takes as long as compiling the cells: do both at once")]
+        let loaded = unsafe { libloading::Library::new(library) };
+        loaded.map(std::mem::forget)
+    });
+    Some(())
+}
+
 /// How the worker is started: the hidden first argument of the program.
 pub(super) const ARGUMENT: &str = "__worker";
 
@@ -18,6 +37,7 @@ pub(super) const ARGUMENT: &str = "__worker";
 pub(super) struct Settings {
     pub(super) rustflags: String,
     pub(super) opt_level: u8,
+    pub(super) library: PathBuf,
     pub(super) folder: PathBuf,
     pub(super) run: PathBuf,
     pub(super) cache: PathBuf,
@@ -106,6 +126,7 @@ fn start(settings: &Settings) -> Result<CommandContext> {
     let mut command = Command::new(std::env::current_exe().context("the path of this program is not known")?);
     command
         .current_dir(&settings.folder)
+        .env(PRELOAD, &settings.library)
         .env(channel::RUN_DIR, &settings.run)
         .env(channel::CACHE_DIR, &settings.cache)
         .env(channel::DATA_DIR, &settings.data)

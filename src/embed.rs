@@ -1,0 +1,468 @@
+//! A dataset through an encoder: one vector an image, remembered by content.
+//!
+//! The same images, encoder, preprocessing, weights and precision are never embedded twice: vectors are kept in shards of
+//! 128 images, each under a key of exactly these things. A killed run loses at most one shard, a longer sample
+//! begins with the shards of a shorter one, and of two processes at once each shard is computed by one. Raw pixels are not
+//! kept: to make them is as fast as to read them.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rayon::prelude::*;
+use tch::{Cuda, Device, Kind, TchError, Tensor};
+
+use crate::cache::{Cache, CacheError, Entry};
+use crate::channel::DEVICE;
+use crate::datasets::Dataset;
+use crate::encoders::{Encoder, EncoderError, Network};
+use crate::points::{Points, PointsError};
+use crate::preprocess::{Picture, Preprocessing};
+use crate::progress::Progress;
+
+/// Images whose vectors are kept in one entry of the cache.
+const SHARD: usize = 128;
+
+/// What can go wrong while embedding.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// The encoder cannot be built.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// libtorch refuses, for example for lack of memory.
+    #[error("libtorch: {0}")]
+    Torch(#[from] TchError),
+    /// The vectors are no points.
+    #[error("{encoder}: {source}")]
+    Points {
+        /// The encoder.
+        encoder: String,
+        /// What is wrong with them.
+        source: PointsError,
+    },
+    /// No images.
+    #[error("{name}: there are no images to embed")]
+    Empty {
+        /// The dataset.
+        name: String,
+    },
+    /// A batch of nothing.
+    #[error("batch_size = 0: a batch needs at least one image")]
+    BatchSize,
+    /// There is no such device.
+    #[error("{DEVICE} = {value}: {reason}")]
+    Device {
+        /// The device asked for.
+        value: String,
+        /// Why it cannot be had.
+        reason: String,
+    },
+}
+
+/// How [`embed_with`] computes. Nothing here but `precision` changes what comes out, beyond rounding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbedOptions {
+    /// Where the network runs. `None`: what the variable `REPORT_DEVICE` says (`auto`, `cpu`, `cuda:N`), and without it or
+    /// with `auto` the first GPU if there is one, else the processor.
+    pub device: Option<Device>,
+    /// Images that go through the network at once: 64.
+    pub batch_size: usize,
+    /// Numbers inside the network: [`Precision::Float32`].
+    pub precision: Precision,
+}
+
+impl Default for EmbedOptions {
+    fn default() -> EmbedOptions {
+        EmbedOptions { device: None, batch_size: 64, precision: Precision::Float32 }
+    }
+}
+
+/// The numbers that a network computes with; vectors are always given in 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// IEEE 754 binary32, as the paper.
+    Float32,
+    /// Eight bits of precision, the range of 32 bits; faster on GPUs.
+    BFloat16,
+}
+
+/// One vector an image, in the order of the images, with [`EmbedOptions::default`].
+///
+/// ResNet-50 takes about 8 billion operations an image, ViT-B/16 about 35 billion; what was computed before is read.
+///
+/// # Errors
+/// No images; weights that do not fit; a device that is not there; vectors that are not finite; a cache that cannot be
+/// written.
+pub fn embed(dataset: &Dataset, encoder: &Encoder) -> Result<Points, EmbedError> {
+    embed_with(dataset, encoder, &EmbedOptions::default())
+}
+
+/// [`embed`] with options.
+///
+/// # Errors
+/// As [`embed`]; `batch_size` 0.
+pub fn embed_with(dataset: &Dataset, encoder: &Encoder, options: &EmbedOptions) -> Result<Points, EmbedError> {
+    if encoder.is_raw() {
+        return raw(dataset, encoder);
+    }
+    embed_in(&Cache::of_environment()?, SHARD, dataset, encoder, options)
+}
+
+/// Preprocessed pixels, without network, device and cache.
+fn raw(dataset: &Dataset, encoder: &Encoder) -> Result<Points, EmbedError> {
+    let all: Vec<usize> = (0..dataset.len()).collect();
+    let values = preprocess(dataset, encoder.preprocessing(dataset.height(), dataset.width()), &all);
+    points(dataset, encoder, values)
+}
+
+fn embed_in(
+    cache: &Cache,
+    shard: usize,
+    dataset: &Dataset,
+    encoder: &Encoder,
+    options: &EmbedOptions,
+) -> Result<Points, EmbedError> {
+    if options.batch_size == 0 {
+        return Err(EmbedError::BatchSize);
+    }
+    let device = device(options)?;
+    crate::cell::device(&device_name(device));
+    if let Some(seed) = encoder.seed() {
+        crate::cell::seed(&format!("weights of {}", encoder.name()), seed);
+    }
+    let all: Vec<usize> = (0..dataset.len()).collect();
+    let shards: Vec<&[usize]> = all.chunks(shard).collect();
+    let keys = keys(dataset, encoder, options, &shards)?;
+    let mut found = Vec::with_capacity(shards.len());
+    for key in &keys {
+        found.push(cache.get("embeddings", key)?.map(|bytes| numbers(&bytes)));
+    }
+    let missing: Vec<usize> = (0..shards.len()).filter(|&index| found[index].is_none()).collect();
+    if !missing.is_empty() {
+        let mut progress = Progress::new(format!("embed {} {}", dataset.name(), encoder.name()), all.len() as u64, "images");
+        let missed: usize = missing.iter().map(|&index| shards[index].len()).sum();
+        progress.skip((all.len() - missed) as u64);
+        let work = Work { dataset, encoder, options, device, shards: &shards, keys: &keys };
+        for (index, values) in missing.iter().zip(work.compute(cache, &missing, &mut progress)?) {
+            found[*index] = Some(values);
+        }
+    }
+    points(dataset, encoder, found.into_iter().flatten().flatten().collect())
+}
+
+/// What stays the same for all shards.
+struct Work<'a> {
+    dataset: &'a Dataset,
+    encoder: &'a Encoder,
+    options: &'a EmbedOptions,
+    device: Device,
+    shards: &'a [&'a [usize]],
+    keys: &'a [String],
+}
+
+impl Work<'_> {
+    /// The vectors of the `missing` shards. While a batch is in the network, the next ones are preprocessed.
+    fn compute(
+        &self,
+        cache: &Cache,
+        missing: &[usize],
+        progress: &mut Progress,
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let network = self.encoder.build(self.device, self.kind())?;
+        std::thread::scope(|scope| {
+            // In here, so that an early return drops the receiver, which ends the other thread.
+            let (sender, batches) = sync_channel(2);
+            scope.spawn(move || self.send_batches(missing, &sender));
+            let mut results = Vec::with_capacity(missing.len());
+            for &index in missing {
+                // Another process may have been faster.
+                let (values, slot) = match cache.entry("embeddings", &self.keys[index])? {
+                    Entry::Hit(bytes) => (Some(numbers(&bytes)), None),
+                    Entry::Miss(slot) => (None, Some(slot)),
+                };
+                let computed = self.shard(&network, index, &batches, values.is_some(), progress)?;
+                if let Some(slot) = slot {
+                    let bytes: Vec<u8> = computed.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    slot.store(&bytes)?;
+                }
+                results.push(values.unwrap_or(computed));
+            }
+            Ok(results)
+        })
+    }
+
+    /// Ends early when nobody takes the batches any more.
+    fn send_batches(&self, missing: &[usize], sender: &SyncSender<Vec<f32>>) {
+        for &index in missing {
+            for batch in self.shards[index].chunks(self.options.batch_size) {
+                if sender.send(preprocess(self.dataset, self.preprocessing(), batch)).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the batches of one shard, and has them through the network unless the result is `known`.
+    fn shard(
+        &self,
+        network: &Network,
+        index: usize,
+        batches: &Receiver<Vec<f32>>,
+        known: bool,
+        progress: &mut Progress,
+    ) -> Result<Vec<f32>, EmbedError> {
+        let mut values = Vec::new();
+        for batch in self.shards[index].chunks(self.options.batch_size) {
+            let images = batches.recv().expect("the other thread sends a batch for each that is taken");
+            if !known {
+                let vectors = self.forward(network, &images, batch.len())?;
+                let columns = vectors.len() / batch.len();
+                // Checked here, so that nothing wrong is kept.
+                let vectors = Points::new(batch.len(), columns, vectors).map_err(|source| self.wrong(source))?;
+                values.extend_from_slice(vectors.as_slice());
+            }
+            progress.advance(batch.len() as u64);
+        }
+        Ok(values)
+    }
+
+    fn forward(&self, network: &Network, images: &[f32], count: usize) -> Result<Vec<f32>, TchError> {
+        let size = self.preprocessing().size as i64;
+        let images = Tensor::f_from_slice(images)?.f_reshape([count as i64, 3, size, size])?;
+        let images = images.f_to_device(self.device)?.f_to_kind(self.kind())?;
+        let vectors = tch::no_grad(|| network.forward(&images))?;
+        let vectors = vectors.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut values = vec![0.0; vectors.numel()];
+        vectors.f_copy_data(&mut values, vectors.numel())?;
+        Ok(values)
+    }
+
+    fn preprocessing(&self) -> Preprocessing {
+        self.encoder.preprocessing(self.dataset.height(), self.dataset.width())
+    }
+
+    fn kind(&self) -> Kind {
+        match self.options.precision {
+            Precision::Float32 => Kind::Float,
+            Precision::BFloat16 => Kind::BFloat16,
+        }
+    }
+
+    fn wrong(&self, source: PointsError) -> EmbedError {
+        EmbedError::Points { encoder: self.encoder.name().to_owned(), source }
+    }
+}
+
+/// For each shard a text with everything that its vectors depend on.
+fn keys(
+    dataset: &Dataset,
+    encoder: &Encoder,
+    options: &EmbedOptions,
+    shards: &[&[usize]],
+) -> Result<Vec<String>, EncoderError> {
+    let (height, width, channels) = (dataset.height(), dataset.width(), dataset.channels());
+    let common = format!(
+        "report {} embedding 1\nencoder {}\npreprocessing {}\nprecision {:?}\n",
+        env!("CARGO_PKG_VERSION"),
+        encoder.identity()?,
+        encoder.preprocessing(height, width).describe(),
+        options.precision,
+    );
+    let key = |shard: &&[usize]| {
+        let mut hasher = blake3::Hasher::new();
+        for &index in *shard {
+            hasher.update(dataset.image(index));
+        }
+        let sum = hasher.finalize().to_hex();
+        format!("{common}images {} of {height} x {width} x {channels} blake3 {sum}\n", shard.len())
+    };
+    Ok(shards.iter().map(key).collect())
+}
+
+/// The images as the network takes them, one after the other; in parallel.
+fn preprocess(dataset: &Dataset, preprocessing: Preprocessing, images: &[usize]) -> Vec<f32> {
+    let (height, width, channels) = (dataset.height(), dataset.width(), dataset.channels());
+    let one = |&index: &usize| {
+        let pixels = dataset.image(index);
+        preprocessing.apply(Picture { pixels, height, width, channels })
+    };
+    images.par_iter().map(one).collect::<Vec<_>>().concat()
+}
+
+fn points(dataset: &Dataset, encoder: &Encoder, values: Vec<f32>) -> Result<Points, EmbedError> {
+    if dataset.is_empty() {
+        return Err(EmbedError::Empty { name: dataset.name().to_owned() });
+    }
+    let columns = encoder.columns(dataset.height(), dataset.width());
+    Points::new(dataset.len(), columns, values)
+        .map_err(|source| EmbedError::Points { encoder: encoder.name().to_owned(), source })
+}
+
+fn numbers(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)).collect()
+}
+
+fn device(options: &EmbedOptions) -> Result<Device, EmbedError> {
+    match options.device {
+        Some(device) => Ok(device),
+        None => named_device(&std::env::var(DEVICE).unwrap_or_default(), Cuda::device_count().max(0) as usize),
+    }
+}
+
+/// The device that a value of `REPORT_DEVICE` means on a machine with this many GPUs.
+fn named_device(value: &str, gpus: usize) -> Result<Device, EmbedError> {
+    let wrong = |reason: String| Err(EmbedError::Device { value: value.to_owned(), reason });
+    match value {
+        "" | "auto" if gpus > 0 => Ok(Device::Cuda(0)),
+        "" | "auto" | "cpu" => Ok(Device::Cpu),
+        _ => match value.strip_prefix("cuda:").and_then(|number| number.parse().ok()) {
+            Some(number) if number < gpus => Ok(Device::Cuda(number)),
+            Some(_) => wrong(format!("this machine and this libtorch have {gpus} GPUs")),
+            None => wrong("expected auto, cpu or cuda:N".to_owned()),
+        },
+    }
+}
+
+fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(number) => format!("cuda:{number}"),
+        Device::Cpu => "cpu".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::encoders::{self, Weights};
+    use crate::fs::TestFolder;
+
+    #[test]
+    fn raw_pixels_are_the_normalised_pixels() {
+        let points = embed(&pictures(3), &encoders::raw_pixels()).expect("embedded");
+        assert_eq!((points.rows(), points.columns()), (3, 2352));
+        let dataset = pictures(3);
+        for (index, channel, mean, deviation) in [(0, 0, 0.485, 0.229), (500, 1, 0.456, 0.224), (783, 2, 0.406, 0.225)] {
+            let expected = (f32::from(dataset.image(1)[index]) / 255.0 - mean) / deviation;
+            assert_eq!(points.row(1)[channel * 784 + index], expected);
+        }
+        let message = embed(&pictures(0), &encoders::raw_pixels()).expect_err("nothing").to_string();
+        assert_eq!(message, "pictures: there are no images to embed");
+    }
+
+    #[test]
+    fn nothing_is_embedded_twice() {
+        let folder = TestFolder::new("embed");
+        let cache = Cache::new(&folder.0);
+        let encoder = encoders::resnet50(Weights::Random { seed: 1 });
+        let options = EmbedOptions { device: Some(Device::Cpu), batch_size: 2, ..EmbedOptions::default() };
+        let run = |dataset: &Dataset| embed_in(&cache, 3, dataset, &encoder, &options).expect("embedded");
+
+        let five = run(&pictures(5));
+        assert_eq!((five.rows(), five.columns()), (5, 2048));
+        assert!(five.row(0) != five.row(4), "images differ");
+        let kept = entries(&folder);
+        assert_eq!(kept.len(), 2, "shards of three and two");
+        assert!(run(&pictures(5)) == five);
+        assert_eq!(entries(&folder), kept, "the second run writes nothing");
+
+        assert!(run(&pictures(3)).as_slice() == &five.as_slice()[..3 * 2048], "the first shard serves a shorter sample");
+        assert_eq!(entries(&folder), kept);
+
+        // A killed run leaves some shards; a flipped bit is as good as a missing shard.
+        let mut bytes = std::fs::read(&kept[0].0).expect("kept");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&kept[0].0, bytes).expect("a file");
+        assert!(run(&pictures(5)) == five);
+        let again = entries(&folder);
+        assert_eq!(again[1], kept[1], "the whole shard is not computed again");
+        assert_ne!(again[0].1, kept[0].1, "the damaged one is");
+
+        let other = encoders::resnet50(Weights::Random { seed: 2 });
+        assert!(embed_in(&cache, 3, &pictures(1), &other, &options).expect("embedded").row(0) != five.row(0));
+        assert_eq!(entries(&folder).len(), 3, "another seed has entries of its own");
+    }
+
+    #[test]
+    fn a_failure_between_two_batches_ends_at_once() {
+        let folder = TestFolder::new("embed-fail");
+        std::fs::create_dir_all(folder.0.join("embeddings")).expect("a folder");
+        let (encoder, dataset) = (encoders::resnet50(Weights::Random { seed: 1 }), pictures(12));
+        let options = EmbedOptions { device: Some(Device::Cpu), batch_size: 1, ..EmbedOptions::default() };
+        let cache = Cache::new(&folder.0);
+        let all: Vec<usize> = (0..dataset.len()).collect();
+        let shards: Vec<&[usize]> = all.chunks(1).collect();
+        let keys = keys(&dataset, &encoder, &options, &shards).expect("keys");
+        let work = Work { dataset: &dataset, encoder: &encoder, options: &options, device: Device::Cpu, shards: &shards, keys: &keys };
+        std::fs::remove_dir(folder.0.join("embeddings")).expect("an empty folder");
+        std::fs::write(folder.0.join("embeddings"), "in the way").expect("a file");
+        let mut progress = Progress::new("test", 12, "images");
+        let missing: Vec<usize> = (0..12).collect();
+        let error = work.compute(&cache, &missing, &mut progress).expect_err("no place");
+        assert!(error.to_string().contains("embeddings"), "{error}");
+    }
+
+    #[test]
+    fn everything_that_matters_is_in_the_key() {
+        let all = [0, 1];
+        let key = |dataset: &Dataset, encoder: &Encoder, options: &EmbedOptions| {
+            keys(dataset, encoder, options, &[&all[..]]).expect("keys").remove(0)
+        };
+        let (seed, options) = (|seed| Weights::Random { seed }, EmbedOptions::default());
+        let reference = key(&pictures(2), &encoders::resnet50(seed(1)), &options);
+        let half = EmbedOptions { precision: Precision::BFloat16, ..options.clone() };
+        let small = EmbedOptions { batch_size: 1, device: Some(Device::Cpu), ..options.clone() };
+        let other_images = Dataset::from_pixels("pictures", [2, 28, 28, 1], vec![1; 2 * 784], vec![0; 2], classes());
+        let others = [
+            key(&pictures(2), &encoders::resnet50(seed(2)), &options),
+            key(&pictures(2), &encoders::vit_b_16(seed(1)), &options),
+            key(&pictures(2), &encoders::resnet50(seed(1)), &half),
+            key(&other_images.expect("valid"), &encoders::resnet50(seed(1)), &options),
+        ];
+        assert!(others.iter().all(|other| *other != reference));
+        assert_eq!(others.iter().collect::<BTreeSet<_>>().len(), others.len());
+        assert_eq!(key(&pictures(3), &encoders::resnet50(seed(1)).named("x"), &small), reference);
+    }
+
+    #[test]
+    fn devices_by_name() {
+        for (value, gpus, expected) in [
+            ("", 0, "cpu"), ("auto", 0, "cpu"), ("auto", 2, "cuda:0"), ("cpu", 2, "cpu"), ("cuda:1", 2, "cuda:1"),
+        ] {
+            assert_eq!(device_name(named_device(value, gpus).expect("a device")), expected, "{value} {gpus}");
+        }
+        for (value, expected) in [
+            ("cuda:2", "REPORT_DEVICE = cuda:2: this machine and this libtorch have 2 GPUs"),
+            ("gpu", "REPORT_DEVICE = gpu: expected auto, cpu or cuda:N"),
+            ("cuda:-1", "REPORT_DEVICE = cuda:-1: expected auto, cpu or cuda:N"),
+        ] {
+            assert_eq!(named_device(value, 2).expect_err("no device").to_string(), expected);
+        }
+        let options = EmbedOptions { batch_size: 0, ..EmbedOptions::default() };
+        let encoder = encoders::resnet50(Weights::Random { seed: 1 });
+        let folder = TestFolder::new("embed-batch");
+        let error = embed_in(&Cache::new(&folder.0), 3, &pictures(1), &encoder, &options).expect_err("no batch");
+        assert!(error.to_string().starts_with("batch_size = 0"));
+    }
+
+    /// Path and time of change of every entry, by path; the larger shard is the longer file and comes first.
+    fn entries(folder: &TestFolder) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
+        let files = std::fs::read_dir(folder.0.join("embeddings")).expect("a folder");
+        let mut files: Vec<_> = files.map(|file| file.expect("an entry")).collect();
+        files.sort_by_key(|file| (std::cmp::Reverse(file.metadata().expect("a file").len()), file.path()));
+        files.iter().map(|file| (file.path(), file.metadata().and_then(|meta| meta.modified()).expect("a time"))).collect()
+    }
+
+    fn pictures(count: usize) -> Dataset {
+        let pixels = (0..count * 784).map(|index| (index * index / 784 % 251) as u8).collect();
+        Dataset::from_pixels("pictures", [count, 28, 28, 1], pixels, vec![0; count], classes()).expect("valid")
+    }
+
+    fn classes() -> Vec<String> {
+        vec!["only".to_owned()]
+    }
+}

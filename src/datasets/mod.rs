@@ -43,9 +43,7 @@ pub enum DatasetError {
     #[error(transparent)]
     Fs(#[from] FsError),
     /// A file is not the published one.
-    #[error(
-        "{path}: its SHA-256 is {found} instead of {expected}; delete it and run `report fetch datasets {name}`"
-    )]
+    #[error("{path}: its SHA-256 is {found} instead of {expected}; delete it and run `report fetch datasets {name}`")]
     Checksum {
         /// The dataset.
         name: String,
@@ -179,7 +177,11 @@ impl Dataset {
         }
         let is_class = |label: i32| usize::try_from(label).is_ok_and(|label| label < classes.len());
         if let Some(at) = labels.iter().position(|label| !is_class(*label)) {
-            return Err(wrong(format!("image {at} has the label {}, but there are {} classes", labels[at], classes.len())));
+            return Err(wrong(format!(
+                "image {at} has the label {}, but there are {} classes",
+                labels[at],
+                classes.len()
+            )));
         }
         let mut dataset = Dataset {
             name: name.to_owned(),
@@ -327,7 +329,11 @@ impl fmt::Debug for Dataset {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         let Dataset { name, height, width, channels, classes, .. } = self;
         let classes = classes.len();
-        write!(formatter, "Dataset {{ {name}: {} images of {height} x {width} x {channels}, {classes} classes }}", self.len())
+        write!(
+            formatter,
+            "Dataset {{ {name}: {} images of {height} x {width} x {channels}, {classes} classes }}",
+            self.len()
+        )
     }
 }
 

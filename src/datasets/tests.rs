@@ -22,7 +22,10 @@ fn made_from_pixels() {
 fn the_checksum_sees_pixels_labels_and_shape_but_no_name() {
     let make = |name: &str, shape: [usize; 4], first: u8, label: i32| {
         let classes = vec!["a".to_owned(), "b".to_owned()];
-        Dataset::from_pixels(name, shape, vec![first, 1, 2, 3], vec![label], classes).expect("valid").checksum().to_owned()
+        Dataset::from_pixels(name, shape, vec![first, 1, 2, 3], vec![label], classes)
+            .expect("valid")
+            .checksum()
+            .to_owned()
     };
     let one = make("x", [1, 2, 2, 1], 0, 0);
     assert_eq!(one, make("y", [1, 2, 2, 1], 0, 0));
@@ -54,7 +57,10 @@ fn files_of_registered_datasets() {
     let folder = fs::TestFolder::new("datasets");
     let read = || read_file(row, &folder.0, "t10k-labels-", 1);
     let message = read().expect_err("missing").to_string();
-    assert!(message.ends_with("t10k-labels-idx1-ubyte: there is no such file; run `report fetch datasets mnist`"), "{message}");
+    assert!(
+        message.ends_with("t10k-labels-idx1-ubyte: there is no such file; run `report fetch datasets mnist`"),
+        "{message}"
+    );
     std::fs::write(folder.0.join("t10k-labels-idx1-ubyte"), [0, 0, 8, 1, 0, 0, 0, 0]).expect("a file");
     let message = read().expect_err("not the file").to_string();
     assert!(message.contains("instead of ff7bcfd4"), "{message}");

@@ -47,9 +47,7 @@ pub(crate) fn values(seed: u64, name: &str, count: usize, init: Init) -> Vec<f32
     match init {
         Init::Zeros => constant(0.0),
         Init::Ones => constant(1.0),
-        Init::Normal(deviation) => {
-            draw(seed, name, count, |generator, chunk| fill_normal(generator, deviation, chunk))
-        }
+        Init::Normal(deviation) => draw(seed, name, count, |generator, chunk| fill_normal(generator, deviation, chunk)),
         Init::Uniform(bound) => draw(seed, name, count, |generator, chunk| {
             chunk.fill_with(|| (symmetric(generator) * bound) as f32);
         }),
@@ -150,7 +148,8 @@ mod tests {
 
     #[test]
     fn the_numbers_are_those_of_every_machine() {
-        let bytes: Vec<u8> = values(0, "conv1.weight", 50_000, Init::Normal(0.1)).iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes: Vec<u8> =
+            values(0, "conv1.weight", 50_000, Init::Normal(0.1)).iter().flat_map(|v| v.to_le_bytes()).collect();
         assert_eq!(&blake3::hash(&bytes).to_hex()[..16], "d679ce28c38fbad7");
     }
 

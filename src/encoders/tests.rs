@@ -22,7 +22,8 @@ impl Source for Rule {
         let count = shape.iter().product::<i64>() as u64;
         let salt = name.bytes().fold(7_u64, |sum, byte| (sum * 31 + u64::from(byte)) % (1 << 31));
         // Uniform in [-1, 1).
-        let uniform = |index: u64| ((index * 2_654_435_761 + salt * 40_503) % (1 << 32)) as f64 / f64::from(1_u32 << 31) - 1.0;
+        let uniform =
+            |index: u64| ((index * 2_654_435_761 + salt * 40_503) % (1 << 32)) as f64 / f64::from(1_u32 << 31) - 1.0;
         let (scale, offset) = match init {
             Init::Normal(deviation) if deviation > 1e-5 => (deviation * 3_f64.sqrt(), 0.0),
             Init::Uniform(bound) => (bound, 0.0),
@@ -52,7 +53,8 @@ fn shapes_and_numbers_of_parameters_are_those_of_torchvision() {
 fn outputs_are_those_of_torchvision() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/encoders.json");
     let golden: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("golden values")).expect("JSON");
-    let pixels: Vec<f32> = (0..2 * 3 * 224 * 224_u64).map(|i| ((i * i * 31 + i * 17) % 1009) as f32 / 252.0 - 2.0).collect();
+    let pixels: Vec<f32> =
+        (0..2 * 3 * 224 * 224_u64).map(|i| ((i * i * 31 + i * 17) % 1009) as f32 / 252.0 - 2.0).collect();
     let images = Tensor::from_slice(&pixels).reshape([2, 3, 224, 224]);
     for (architecture, name) in [(Architecture::ResNet50, "resnet50"), (Architecture::VitB16, "vit_b_16")] {
         let network = Network::build(architecture, &mut Rule::default(), Device::Cpu, Kind::Float).expect("built");
@@ -102,7 +104,8 @@ fn encoders_say_what_they_are() {
 fn files_of_weights_are_checked() {
     let path = Path::new("weights.safetensors");
     let data = 1_f32.to_le_bytes().repeat(6);
-    let view = |kind, shape: &[usize], bytes: usize| TensorView::new(kind, shape.to_vec(), &data[..bytes]).expect("fits");
+    let view =
+        |kind, shape: &[usize], bytes: usize| TensorView::new(kind, shape.to_vec(), &data[..bytes]).expect("fits");
     let bytes = serialize(
         [
             ("a", view(Dtype::F32, &[2, 3], 24)),

@@ -128,8 +128,7 @@ impl Layer {
         let part = |index| parts.f_select(0, index);
         let no_mask: Option<&Tensor> = None;
         let (queries, keys, values) = (part(0)?, part(1)?, part(2)?);
-        let mixed =
-            Tensor::f_scaled_dot_product_attention(&queries, &keys, &values, no_mask, 0.0, false, None, false)?;
+        let mixed = Tensor::f_scaled_dot_product_attention(&queries, &keys, &values, no_mask, 0.0, false, None, false)?;
         self.project.forward(&mixed.f_permute([0, 2, 1, 3])?.f_reshape([images, tokens, WIDTH])?)
     }
 }

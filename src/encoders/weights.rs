@@ -60,7 +60,17 @@ pub(crate) struct Tensors<'source> {
 
 impl Tensors<'_> {
     pub(super) fn get(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, EncoderError> {
-        Ok(self.source.tensor(name, shape, init)?.f_to_device(self.device)?.f_to_kind(self.kind)?)
+        let tensor = self.get_here(name, shape, init)?;
+        self.place(&tensor)
+    }
+
+    /// The tensor on the processor and in 32 bits, to compute with before it is placed.
+    pub(super) fn get_here(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, EncoderError> {
+        Ok(self.source.tensor(name, shape, init)?)
+    }
+
+    pub(super) fn place(&self, tensor: &Tensor) -> Result<Tensor, EncoderError> {
+        Ok(tensor.f_to_kind(self.kind)?.f_to_device(self.device)?)
     }
 }
 
@@ -106,11 +116,12 @@ impl<'bytes> File<'bytes> {
             !self.used.contains(*name) && !name.starts_with(head) && !name.ends_with(".num_batches_tracked")
         };
         let extra: Vec<String> = names.into_iter().filter(is_extra).map(str::to_owned).collect();
-        let faults: Vec<String> = [("missing", self.missing), ("unknown", extra), ("of another shape or type", self.misshaped)]
-            .into_iter()
-            .filter(|(_, names)| !names.is_empty())
-            .map(|(what, names)| format!("{} {what} ({})", names.len(), list(&names)))
-            .collect();
+        let faults: Vec<String> =
+            [("missing", self.missing), ("unknown", extra), ("of another shape or type", self.misshaped)]
+                .into_iter()
+                .filter(|(_, names)| !names.is_empty())
+                .map(|(what, names)| format!("{} {what} ({})", names.len(), list(&names)))
+                .collect();
         match faults.is_empty() {
             true => Ok(()),
             false => Err(WeightsError::Tensors { path: self.path.to_owned(), faults: faults.join("; ") }),

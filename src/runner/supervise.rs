@@ -1,6 +1,6 @@
 //! The supervisor's side of a run: starts the worker, follows the records of the running program, enforces the limits.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use super::worker::{ARGUMENT, CompileError, Reply, Request, Settings};
 use super::Setup;
 use crate::channel::{EVENTS, Event};
 use crate::diagnostic::Diagnostic;
+use crate::fs;
 use crate::notebook::Notebook;
 use crate::program::Program;
 use crate::run::{Captured, Run};
@@ -78,7 +79,6 @@ impl Worker {
         }
         let settings = Settings {
             rustflags: rustflags(setup)?,
-            opt_level: setup.opt_level,
             library: setup.library.clone(),
             folder: setup.folder.clone(),
             run: setup.run.clone(),
@@ -86,18 +86,25 @@ impl Worker {
             data: setup.data.clone(),
             device: setup.device.clone(),
         };
-        let empty = setup.evcxr.join("no-configuration");
-        fs::create_dir_all(empty.join("sources/core")).with_context(|| format!("cannot create {}", empty.display()))?;
+        // The only configuration that evcxr finds: an `evcxr.toml` in the current folder or in the user's would change how
+        // cells are compiled. Settings made by command instead would have it load the package a second time.
+        let configuration = setup.evcxr.join("configuration");
+        let sources = configuration.join("sources");
+        fs::create_folder(&sources.join("core"))?;
+        fs::create_folder(&configuration.join("cargo"))?;
+        let settings_of_evcxr = format!("[evcxr]\nopt_level = \"{}\"\noffline_mode = true\n", setup.opt_level);
+        fs::write_atomic(&configuration.join("evcxr.toml"), settings_of_evcxr.as_bytes())?;
         let mut command = Command::new(std::env::current_exe().context("the path of this program is not known")?);
         command
             .arg(ARGUMENT)
             .arg(serde_json::to_string(&settings)?)
-            // An `evcxr.toml` in the current folder or in the user's would change how cells are compiled.
-            .current_dir(&empty)
-            .env("EVCXR_CONFIG_DIR", &empty)
+            .current_dir(&configuration)
+            .env("EVCXR_CONFIG_DIR", &configuration)
             .env("EVCXR_TMPDIR", &setup.evcxr)
             // Without this, rust-analyzer inside evcxr would fetch the Rust sources, and take 3 s to read them.
-            .env("RUST_SRC_PATH", empty.join("sources"))
+            .env("RUST_SRC_PATH", sources)
+            // No crate is fetched for cells; and with an empty home rust-analyzer does not go through rustup's proxies.
+            .env("CARGO_HOME", configuration.join("cargo"))
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("RUSTC_WRAPPER")
@@ -152,9 +159,9 @@ impl Worker {
     ) -> Result<Ending> {
         stage(Stage::Compiling);
         if setup.run.exists() {
-            fs::remove_dir_all(&setup.run).with_context(|| format!("cannot empty {}", setup.run.display()))?;
+            std::fs::remove_dir_all(&setup.run).with_context(|| format!("cannot empty {}", setup.run.display()))?;
         }
-        fs::create_dir_all(&setup.run).with_context(|| format!("cannot create {}", setup.run.display()))?;
+        fs::create_folder(&setup.run)?;
         self.events.clear();
         self.send(&Request::Run { program: program.text.clone() })?;
         let sent = Instant::now();

@@ -36,7 +36,6 @@ pub(super) const ARGUMENT: &str = "__worker";
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Settings {
     pub(super) rustflags: String,
-    pub(super) opt_level: u8,
     pub(super) library: PathBuf,
     pub(super) folder: PathBuf,
     pub(super) run: PathBuf,
@@ -141,13 +140,8 @@ fn start(settings: &Settings) -> Result<CommandContext> {
         }
     });
     let mut context = CommandContext::with_eval_context(context);
-    for setting in [
-        format!(":opt {}", settings.opt_level),
-        ":offline 1".to_owned(),
-        format!(":build_env RUSTFLAGS={}", settings.rustflags),
-    ] {
-        context.execute(&setting).map_err(|error| anyhow!("evcxr refused `{setting}`: {error}"))?;
-    }
+    let flags = format!(":build_env RUSTFLAGS={}", settings.rustflags);
+    context.execute(&flags).map_err(|error| anyhow!("evcxr refused `{flags}`: {error}"))?;
     Ok(context)
 }
 

@@ -9,12 +9,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::environment::{self, Installation};
+use crate::fetch;
 use crate::pipeline::{self, Built, Job};
 use crate::plan::Decision;
 use crate::runner::default_memory_limit;
 use crate::signals::Interrupted;
 use crate::terminal::Terminal;
-use crate::fetch;
 
 /// Everything was done.
 const OK: u8 = 0;

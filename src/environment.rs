@@ -78,7 +78,9 @@ impl Installation {
             ("opt-level".to_owned(), notebook.meta.opt_level.to_string()),
             (
                 "threads".to_owned(),
-                format!("{threads} {} {}", variable("OMP_NUM_THREADS"), variable("RAYON_NUM_THREADS")).trim().to_owned(),
+                format!("{threads} {} {}", variable("OMP_NUM_THREADS"), variable("RAYON_NUM_THREADS"))
+                    .trim()
+                    .to_owned(),
             ),
         ])
     }

@@ -2,11 +2,11 @@
 //!
 //! A notebook's cells begin with all of [`prelude`]; a REPL session says `use report::prelude::*;` itself.
 //!
-//! ```no_run
+//! ```
 //! use report::prelude::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let digits = datasets::mnist()?.test().take(1000);
+//! let digits = datasets::mnist()?.take(1000);
 //! let points = embed(&digits, &encoders::raw_pixels())?;
 //! let reduced = Pca::variance(0.9).fit_transform(&reduce::zscore(&points)?)?;
 //! let found = KMeans { n_clusters: 10, seed: 1, ..KMeans::default() }.fit(&reduced)?;

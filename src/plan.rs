@@ -14,9 +14,34 @@ use crate::run::{CellRun, Run, Status};
 
 /// Names whose presence in a cell says that it may depend on more than its code: files, clocks, processes, randomness.
 const OUTSIDE: &[&str] = &[
-    "Command", "CsvReadOptions", "CsvReader", "File", "Instant", "IpcReader", "JsonReader", "LazyCsvReader", "OpenOptions",
-    "ParquetReader", "SystemTime", "TcpStream", "UdpSocket", "Utc", "env", "fs", "include", "include_bytes",
-    "include_str", "net", "option_env", "process", "random", "read_dir", "rng", "scan_csv", "scan_parquet", "stdin",
+    "Command",
+    "CsvReadOptions",
+    "CsvReader",
+    "File",
+    "Instant",
+    "IpcReader",
+    "JsonReader",
+    "LazyCsvReader",
+    "OpenOptions",
+    "ParquetReader",
+    "SystemTime",
+    "TcpStream",
+    "UdpSocket",
+    "Utc",
+    "env",
+    "fs",
+    "include",
+    "include_bytes",
+    "include_str",
+    "net",
+    "option_env",
+    "process",
+    "random",
+    "read_dir",
+    "rng",
+    "scan_csv",
+    "scan_parquet",
+    "stdin",
     "thread_rng",
 ];
 
@@ -60,7 +85,12 @@ pub enum Decision {
 pub type Environment = BTreeMap<String, String>;
 
 /// The plan. `changed_inputs` are the files that the last run read and that have changed since.
-pub fn make(notebook: &Notebook, environment: &Environment, previous: Option<&Kept>, changed_inputs: &[String]) -> Plan {
+pub fn make(
+    notebook: &Notebook,
+    environment: &Environment,
+    previous: Option<&Kept>,
+    changed_inputs: &[String],
+) -> Plan {
     let steps = steps(notebook);
     let reasons = match previous {
         None => vec!["there is no result of an earlier build".to_owned(); steps.len()],

@@ -67,7 +67,7 @@ impl Terminal {
                 self.step.clear();
                 self.draw(notebook, true);
             }
-            Stage::Progress { what, done, total, .. } => {
+            Stage::Progress { what, done, total } => {
                 self.step = format!("  {what} {done}/{total}");
                 self.draw(notebook, false);
             }

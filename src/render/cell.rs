@@ -211,7 +211,7 @@ fn figure(
             Output::Svg { svg } => {
                 let prefix = format!("{id}-{panel}-");
                 match svg::figure(svg, &prefix, alt, fallback) {
-                    Ok(figure) => context! { markup => figure.svg },
+                    Ok(svg) => context! { markup => svg },
                     Err(problem) => context! { markup => (), src => (), problem => format!("{problem:#}") },
                 }
             }

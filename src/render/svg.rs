@@ -10,34 +10,27 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::html::Html;
 
-/// A figure ready for the page, and the description that its source brings.
-#[derive(Debug)]
-pub(super) struct Figure {
-    pub(super) svg: Html,
-    pub(super) label: String,
-}
-
 /// Rewrites an SVG. `prefix` begins every identifier; `alt`, or else the root's `<desc>` or `<title>`, or else
 /// `fallback`, becomes the label that is read out.
 ///
 /// # Errors
 /// The source is not well-formed XML, does not have one `<svg>` root, or nests deeper than 200 elements.
-pub(super) fn figure(source: &str, prefix: &str, alt: Option<&str>, fallback: &str) -> anyhow::Result<Figure> {
+pub(super) fn figure(source: &str, prefix: &str, alt: Option<&str>, fallback: &str) -> anyhow::Result<Html> {
     let mut filter =
         Filter { prefix, body: Html::default(), open: Vec::new(), identified: None, title: None, desc: None };
     let root = filter.run(source)?;
     let described = filter.desc.as_deref().or(filter.title.as_deref()).map(str::trim).filter(|text| !text.is_empty());
-    let label = alt.or(described).unwrap_or(fallback).to_owned();
+    let label = alt.or(described).unwrap_or(fallback);
     let mut svg = Html::default();
     svg.tag("<svg class=\"plot\" role=\"img\"");
-    svg.attribute("aria-label", &label);
+    svg.attribute("aria-label", label);
     for (name, value) in &root {
         svg.attribute(name, value);
     }
     svg.tag(">");
     svg.push(&filter.body);
     svg.tag("</svg>");
-    Ok(Figure { svg, label })
+    Ok(svg)
 }
 
 type Attributes = Vec<(&'static str, String)>;
@@ -432,10 +425,11 @@ mod tests {
         let svg =
             "<svg width=\"10\" height=\"5px\"><title>T</title><desc>D &amp; e</desc><g><title>point</title></g></svg>";
         let plain = "<svg/>";
-        for (source, alt, label) in [(svg, Some("A"), "A"), (svg, None, "D & e"), (plain, None, "caption")] {
-            assert_eq!(figure(source, "", alt, "caption").expect("well-formed").label, label);
+        for (source, alt, label) in [(svg, Some("A"), "A"), (svg, None, "D &amp; e"), (plain, None, "caption")] {
+            let html = figure(source, "", alt, "caption").expect("well-formed");
+            assert!(html.as_str().contains(&format!(" aria-label=\"{label}\"")), "{}", html.as_str());
         }
-        let html = figure(svg, "", None, "").expect("well-formed").svg;
+        let html = figure(svg, "", None, "").expect("well-formed");
         assert_eq!(
             html.as_str(),
             "<svg class=\"plot\" role=\"img\" aria-label=\"D &amp; e\" width=\"10\" height=\"5px\" \

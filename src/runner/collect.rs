@@ -68,7 +68,8 @@ pub(super) fn run(
         run.cells[index].stdout = printed(index, "stdout");
         run.cells[index].stderr = printed(index, "stderr");
         run.cells[index].run_s = story.ended.unwrap_or(0.0);
-        let status = status(notebook, program, cell, story, Some(index) == last && (!done || story.ended.is_none()), ending);
+        let status =
+            status(notebook, program, cell, story, Some(index) == last && (!done || story.ended.is_none()), ending);
         if matches!(status, Status::Failed(_)) {
             failed.get_or_insert_with(|| format!("cell `{}` failed", cell.name()));
         }
@@ -197,7 +198,14 @@ fn told(story: &Story, notebook: &Notebook, program: &Program, cell: &Cell) -> S
 }
 
 /// Where in the notebook a line and column of the compiled file are: the file holds the program with lines before it.
-fn place(notebook: &Notebook, program: &Program, cell: &Cell, begun: u32, line: u32, column: u32) -> Option<Range<usize>> {
+fn place(
+    notebook: &Notebook,
+    program: &Program,
+    cell: &Cell,
+    begun: u32,
+    line: u32,
+    column: u32,
+) -> Option<Range<usize>> {
     let line = (i64::from(line) - i64::from(begun) + i64::from(program.begin_line(cell.index)?)).try_into().ok()?;
     let start = program.origin(line, column as usize, &notebook.text)?;
     let rest = &notebook.text[start..];
@@ -216,7 +224,10 @@ fn first_line(notebook: &Notebook, cell: &Cell) -> Range<usize> {
     let line = cell.code.iter().find(|line| !line.text.trim().is_empty());
     match line {
         Some(line) => line.offset..line.offset + line.text.len(),
-        None => cell.fence.start..notebook.text[cell.fence.start..].find('\n').map_or(cell.fence.end, |n| cell.fence.start + n),
+        None => {
+            cell.fence.start
+                ..notebook.text[cell.fence.start..].find('\n').map_or(cell.fence.end, |n| cell.fence.start + n)
+        }
     }
 }
 
@@ -285,7 +296,10 @@ pub(super) fn expected_errors(
         return Ok(crate::diagnostic::render(&own, &notebook.path, &notebook.text, false));
     }
     if !others.is_empty() {
-        return Err(Failure { title: "could not be checked: cells before it do not compile".to_owned(), diagnostics: others });
+        return Err(Failure {
+            title: "could not be checked: cells before it do not compile".to_owned(),
+            diagnostics: others,
+        });
     }
     Err(Failure {
         title: "compiles".to_owned(),
@@ -303,9 +317,8 @@ pub(super) fn death(text: &str) -> String {
     if let Some(code) = status.strip_prefix("exit status: ") {
         return exited(code.trim().parse().unwrap_or(-1));
     }
-    let number = status.strip_prefix("signal: ").and_then(|rest| {
-        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-    });
+    let number =
+        status.strip_prefix("signal: ").and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
     number.map_or_else(|| status.to_owned(), killed)
 }
 
@@ -349,8 +362,14 @@ mod tests {
     #[test]
     fn says_how_a_process_ended() {
         assert_eq!(death("Subprocess terminated with status: exit status: 0"), "called exit(0)");
-        assert_eq!(death("x\nSubprocess terminated with status: signal: 6 (SIGABRT) (core dumped)"), death_by_status(6));
+        assert_eq!(
+            death("x\nSubprocess terminated with status: signal: 6 (SIGABRT) (core dumped)"),
+            death_by_status(6)
+        );
         assert_eq!(death_by_status(3 << 8), "called exit(3)");
-        assert_eq!(death_by_status(139), "killed by signal 11 (segmentation fault: endless recursion overflows the stack in this way)");
+        assert_eq!(
+            death_by_status(139),
+            "killed by signal 11 (segmentation fault: endless recursion overflows the stack in this way)"
+        );
     }
 }

@@ -12,10 +12,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::process::set_child_subreaper;
 
+use super::Setup;
 use super::collect;
 use super::limits::{ended, kill_all, memory_of_descendants};
 use super::worker::{ARGUMENT, CompileError, Reply, Request, Settings};
-use super::Setup;
 use crate::channel::{EVENTS, Event};
 use crate::diagnostic::Diagnostic;
 use crate::fs;
@@ -41,8 +41,15 @@ pub enum Stage<'a> {
     /// Seconds spent in compiling all cells.
     Compiled(f64),
     Begin(usize),
-    Progress { cell: usize, what: &'a str, done: u64, total: u64 },
-    End { cell: usize, seconds: f64 },
+    Progress {
+        what: &'a str,
+        done: u64,
+        total: u64,
+    },
+    End {
+        cell: usize,
+        seconds: f64,
+    },
     /// Nothing new; time has passed.
     Tick,
 }
@@ -55,7 +62,10 @@ pub(super) enum Ending {
     Died(String),
     /// The cell that began last overran its limit.
     TimedOut(f64),
-    OutOfMemory { used: u64, limit: u64 },
+    OutOfMemory {
+        used: u64,
+        limit: u64,
+    },
 }
 
 pub(super) struct Worker {
@@ -226,9 +236,8 @@ impl Worker {
         {
             self.events = events;
         }
-        let printed = |cell: usize, stream: &str| {
-            captured(&setup.run.join(format!("{cell}.{stream}"))).unwrap_or_default()
-        };
+        let printed =
+            |cell: usize, stream: &str| captured(&setup.run.join(format!("{cell}.{stream}"))).unwrap_or_default();
         let mut run = collect::run(notebook, program, &self.events, &ending, &printed);
         run.compile_s = self.compile_s;
         for (cell, text) in &self.expected {
@@ -279,8 +288,8 @@ impl State {
                 stage(Stage::Begin(*cell));
             }
             Event::End { cell, seconds } => stage(Stage::End { cell: *cell, seconds: *seconds }),
-            Event::Progress { cell, what, done, total } => {
-                stage(Stage::Progress { cell: *cell, what, done: *done, total: *total });
+            Event::Progress { what, done, total, .. } => {
+                stage(Stage::Progress { what, done: *done, total: *total });
             }
             _ => {}
         }

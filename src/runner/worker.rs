@@ -130,8 +130,8 @@ fn start(settings: &Settings) -> Result<CommandContext> {
         .env(channel::CACHE_DIR, &settings.cache)
         .env(channel::DATA_DIR, &settings.data)
         .env(channel::DEVICE, &settings.device);
-    let (context, outputs) = EvalContext::with_subprocess_command(command)
-        .map_err(|error| anyhow!("evcxr did not start: {error}"))?;
+    let (context, outputs) =
+        EvalContext::with_subprocess_command(command).map_err(|error| anyhow!("evcxr did not start: {error}"))?;
     // What cells print goes to files; anything else on these channels is evcxr's own and must be drained, or it waits.
     std::thread::spawn(move || outputs.stdout.iter().for_each(drop));
     std::thread::spawn(move || {

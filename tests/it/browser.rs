@@ -73,9 +73,16 @@ impl Browser {
             .args([&to, &from])
             .arg(name)
             .args([
-                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--disable-dev-shm-usage", "--remote-debugging-pipe",
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--disable-dev-shm-usage",
+                "--remote-debugging-pipe",
             ])
             .arg(format!("--user-data-dir={}", workspace.folder.join("profile").display()))
             .stderr(Stdio::null())
@@ -184,12 +191,14 @@ fn a_report_reads_well_and_asks_for_nothing() {
                 assert_eq!(browser.complaints(), Vec::<String>::new(), "{place}");
                 let text = browser.evaluate("document.body.innerText");
                 let text = text.as_str().unwrap_or_default();
-                for part in ["Figure 1", "Table 1", "Many rows and columns", "42", "A callout", "a long line of output"] {
+                for part in ["Figure 1", "Table 1", "Many rows and columns", "42", "A callout", "a long line of output"]
+                {
                     assert!(text.contains(part), "{place}: `{part}` cannot be read in: {text}");
                 }
                 let wide = browser.evaluate("document.documentElement.scrollWidth - window.innerWidth");
                 assert!(wide.as_i64().is_some_and(|wide| wide <= 0), "{place}: {wide} px too wide");
-                let hidden = browser.evaluate("document.querySelector('figure svg').getBoundingClientRect().width < 200");
+                let hidden =
+                    browser.evaluate("document.querySelector('figure svg').getBoundingClientRect().width < 200");
                 assert_eq!(hidden, json!(false), "{place}: the figure is too small");
             }
         }

@@ -61,11 +61,14 @@ fn faults(case: &Path) -> Vec<String> {
     if ran.code != Some(code) {
         wrong.push(format!("exit code {:?} instead of {code}", ran.code));
     }
-    let missing = |text: &str, wanted: Vec<String>| wanted.into_iter().filter(|w| !text.contains(w.as_str())).collect::<Vec<_>>();
+    let missing =
+        |text: &str, wanted: Vec<String>| wanted.into_iter().filter(|w| !text.contains(w.as_str())).collect::<Vec<_>>();
     wrong.extend(missing(&ran.stderr, said("stderr")).into_iter().map(|w| format!("not printed: {w}")));
     wrong.extend(missing(&page, said("page")).into_iter().map(|w| format!("not on the page: {w}")));
     wrong.extend(missing(&source, said("html")).into_iter().map(|w| format!("not in the source: {w}")));
-    wrong.extend(said("not-page").into_iter().filter(|w| page.contains(w.as_str())).map(|w| format!("on the page: {w}")));
+    wrong.extend(
+        said("not-page").into_iter().filter(|w| page.contains(w.as_str())).map(|w| format!("on the page: {w}")),
+    );
     if !wrong.is_empty() {
         wrong.push(format!("it printed:\n{}", ran.stderr));
     }

@@ -72,7 +72,10 @@ fn check_tells_every_error_and_runs_nothing() {
 #[test]
 fn parameters_reach_the_cells() {
     let workspace = Workspace::new("parameters");
-    workspace.write("n.md", "---\nparams:\n  samples: 100\n  name: x\n---\n\n`{rust} params.samples * 2` of `{rust} params.name`\n");
+    workspace.write(
+        "n.md",
+        "---\nparams:\n  samples: 100\n  name: x\n---\n\n`{rust} params.samples * 2` of `{rust} params.name`\n",
+    );
     let ran = workspace.report(&["build", "n.md", "-P", "samples=21", "-P", "name=\"quoted\" <b>"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let text = crate::workspace::text_of(&workspace.read("output/n.html"));

@@ -6,7 +6,7 @@ use crate::workspace::{Workspace, text_of};
 fn first_look_builds_from_real_images() {
     let workspace = Workspace::new("first-look");
     let notebook = concat!(env!("CARGO_MANIFEST_DIR"), "/notebooks/first-look.md");
-    let ran = workspace.report(&["build", notebook, "-P", "samples=100"]);
+    let ran = workspace.report(&["build", notebook, "-P", "samples=40"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let page = workspace.read("output/first-look.html");
     let text = text_of(&page);
@@ -15,4 +15,37 @@ fn first_look_builds_from_real_images() {
     }
     assert!(page.contains("<svg") && page.contains("data:image/png"));
     assert!(page.len() < 500_000, "{} bytes", page.len());
+}
+
+/// The block of `text` between lines that are `open` and `close`.
+fn block<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
+    let start = text.find(&format!("{open}\n")).expect("the block begins") + open.len() + 1;
+    &text[start..start + text[start..].find(&format!("\n{close}")).expect("the block ends") + 1]
+}
+
+#[test]
+fn the_notebook_of_the_readme_builds() {
+    let workspace = Workspace::new("readme");
+    let readme = include_str!("../../README.md");
+    workspace.write("small.md", block(readme, "````markdown", "````"));
+    let ran = workspace.report(&["build", "small.md", "-P", "samples=200"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let text = text_of(&workspace.read("output/small.html"));
+    assert!(text.contains("We draw 200 digits; Table 1 has the result."), "{text}");
+    assert!(text.contains("How well K-Means on raw pixels finds the digits."), "{text}");
+}
+
+#[test]
+fn the_example_of_the_library_runs() {
+    let workspace = Workspace::new("library-example");
+    let lib = include_str!("../../src/lib.rs").replace("//! ", "").replace("//!\n", "\n");
+    let code: String = block(&lib, "```", "```")
+        .lines()
+        .filter(|line| !line.starts_with("# "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    workspace.write("example.md", format!("```rust\n{code}```\n"));
+    let ran = workspace.report(&["build", "example.md"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(text_of(&workspace.read("output/example.html")).contains("AMI 0."));
 }

@@ -121,10 +121,8 @@ fn builds_of_one_notebook_at_the_same_time_wait_for_each_other() {
     let workspace = Workspace::new("together");
     workspace.write("n.md", "```rust\n(1..=10).sum::<i32>()\n```\n");
     let children: Vec<Child> = (0..4).map(|_| start(&workspace)).collect();
-    let said: Vec<Ran> = children
-        .into_iter()
-        .map(|child| Ran::from(child.wait_with_output().expect("the program ends")))
-        .collect();
+    let said: Vec<Ran> =
+        children.into_iter().map(|child| Ran::from(child.wait_with_output().expect("the program ends"))).collect();
     assert!(said.iter().all(|ran| ran.code == Some(0)), "{:?}", said.iter().map(|r| &r.stderr).collect::<Vec<_>>());
     let ran = said.iter().filter(|ran| ran.stderr.contains("cells compiled")).count();
     assert_eq!(ran, 1, "one compiles, the others use what it left");

@@ -58,6 +58,8 @@ enum Command {
         #[command(subcommand)]
         what: Fetch,
     },
+    /// Print the commands that let a session of the evcxr REPL use the library of the cells
+    Repl,
     /// Print shell completions
     Completions {
         /// The shell
@@ -123,6 +125,10 @@ fn run(command: Command) -> Result<u8> {
         Command::Check { notebooks, output } => check(notebooks, output),
         Command::Fetch { what: Fetch::Datasets { names } } => {
             fetch::datasets(&names, &environment::data_folder()?)?;
+            Ok(OK)
+        }
+        Command::Repl => {
+            crate::terminal::print(&Installation::find()?.session()?);
             Ok(OK)
         }
         Command::Completions { shell } => {

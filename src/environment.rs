@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::notebook::Notebook;
 use crate::pipeline::{Job, Places};
 use crate::plan::Environment;
-use crate::runner::Setup;
+use crate::runner::{self, Setup};
 
 /// The compiler that built this program and its library, and that has to compile the cells.
 pub const RUSTC: &str = env!("REPORT_RUSTC");
@@ -34,6 +34,11 @@ impl Installation {
             dependencies: folder.join("deps"),
             libtorch: folder.parent().context("this program lies in no folder")?.join("libtorch/lib"),
         })
+    }
+
+    /// What to say to the evcxr REPL before anything else.
+    pub fn session(&self) -> Result<String> {
+        runner::session(&self.library, &self.dependencies, &self.libtorch)
     }
 
     /// The version of libtorch, or why it is not known.

@@ -22,7 +22,7 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
 #[derive(Debug, thiserror::Error)]
 pub enum FsError {
     /// The operating system refused.
-    #[error("{path}: {action}: {source}")]
+    #[error("{path}: {action}")]
     Io {
         /// What was tried, such as `cannot be read`.
         action: &'static str,

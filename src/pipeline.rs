@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::environment::Installation;
@@ -12,7 +13,10 @@ use crate::plan::{self, Environment, Kept, Plan};
 use crate::render::{self, Page};
 use crate::run::{Failure, Input, Run, Status};
 use crate::runner::{self, Stage};
-use crate::{fs, images, parse, program, provenance};
+use crate::{fs, images, parse, program, provenance, signals};
+
+/// How long a build waits for another one of the same report.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// One notebook to build.
 #[derive(Clone, Debug)]
@@ -49,7 +53,7 @@ pub fn build(job: &Job, installation: &Installation, stage: &mut dyn FnMut(&Note
         Err(text) => return Ok(Built::BadNotebook(text)),
     };
     let notebook = &source.notebook;
-    let _lock = fs::lock(&places.lock)?;
+    let _lock = lock(&places.lock)?;
     let environment = installation.environment(notebook, &job.device);
     let plan = make_plan(notebook, &environment, &places);
     let ran = plan.reused.is_none();
@@ -87,6 +91,26 @@ pub fn build(job: &Job, installation: &Installation, stage: &mut dyn FnMut(&Note
     Ok(Built::Report { html: places.html, ran })
 }
 
+/// Waits for other builds of the same report, says so after a second, and can be interrupted.
+fn lock(path: &Path) -> Result<fs::Lock> {
+    let started = Instant::now();
+    let mut told = false;
+    loop {
+        if let Some(lock) = fs::try_lock(path)? {
+            return Ok(lock);
+        }
+        signals::check()?;
+        if !told && started.elapsed() > Duration::from_secs(1) {
+            told = true;
+            diagnostic::warn(&format!("waiting for another build ({}, {})\n", fs::holder(path), path.display()));
+        }
+        if started.elapsed() > LOCK_TIMEOUT {
+            bail!("another build ({}) has held {} for {} s", fs::holder(path), path.display(), LOCK_TIMEOUT.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// What would run, and why; or the faults of the notebook.
 pub fn explain(job: &Job, installation: &Installation) -> Result<Result<(Notebook, Plan), String>> {
     let places = Places::of(job)?;
@@ -104,7 +128,7 @@ pub fn check(job: &Job, installation: &Installation) -> Result<Result<Option<Str
         Ok(source) => source,
         Err(text) => return Ok(Err(text)),
     };
-    let _lock = fs::lock(&places.lock)?;
+    let _lock = lock(&places.lock)?;
     let setup = installation.setup(&source.notebook, job, &places)?;
     let errors = runner::check(&source.notebook, &setup)?;
     let text = (!errors.is_empty())
@@ -121,6 +145,11 @@ struct Source {
 /// Reads and parses; all faults of the notebook as one text.
 fn read(path: &Path, params: &[(String, String)]) -> Result<Result<Source, String>> {
     let shown = path.display().to_string();
+    // A folder cannot be read, and a pipe would be waited for.
+    let meta = std::fs::metadata(path).with_context(|| format!("cannot read the notebook {shown}"))?;
+    if !meta.is_file() {
+        bail!("the notebook {shown} is not a file");
+    }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read the notebook {shown}"))?;
     let text = match parse::text(&bytes) {
         Ok(text) => text,
@@ -128,6 +157,7 @@ fn read(path: &Path, params: &[(String, String)]) -> Result<Result<Source, Strin
     };
     let (notebook, mut diagnostics) = parse::notebook(&shown, &text, params);
     diagnostics.extend(program::inline_errors(&notebook));
+    diagnostics.extend(program::stdin_errors(&notebook));
     let images = images::embed(&notebook, path.parent().unwrap_or(Path::new("")), &mut diagnostics);
     diagnostics.sort_by_key(|d: &Diagnostic| d.labels.first().map_or(0, |label| label.range.start));
     let text = diagnostic::render(&diagnostics, &shown, &notebook.text, diagnostic::color());
@@ -184,7 +214,9 @@ impl Places {
         let stem = stem.to_string_lossy().into_owned();
         let output = std::path::absolute(&job.output)?;
         let cache = output.join(".cache");
-        let identity = format!("{}\n{:?}", std::path::absolute(&job.notebook)?.display(), job.params);
+        // evcxr's folder goes by this key too, and serves one build at a time: the lock is one of the output folder.
+        let notebook = std::path::absolute(&job.notebook)?;
+        let identity = format!("{}\n{}\n{:?}", notebook.display(), output.display(), job.params);
         let key = format!("{stem}-{}", &blake3::hash(identity.as_bytes()).to_hex()[..12]);
         // The evcxr folder and the run folder hold the key: it must be a plain name.
         let key = key.replace(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)), "_");

@@ -3,7 +3,7 @@
 //! Each cell is a block nested in the one before, so that a later cell sees, shadows, redefines and borrows what earlier
 //! cells defined, and one compilation serves them all. Every line of a cell is kept as it is, so that columns agree.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use syn::parse::Parser;
 use syn::spanned::Spanned;
 use syn::{Block, Expr, MacroDelimiter, Stmt};
@@ -90,6 +90,37 @@ pub fn inline_errors(notebook: &Notebook) -> Vec<Diagnostic> {
         Some(Diagnostic::error(format!("`{}` is not a Rust expression: {error}", inline.expr)).at(range, ""))
     };
     notebook.inlines.iter().filter_map(check).collect()
+}
+
+/// Cells that ask for standard input: the process of the cells has none to give, and would wait for ever.
+pub fn stdin_errors(notebook: &Notebook) -> Vec<Diagnostic> {
+    let error = |cell: &Cell| {
+        let span = asks_for_stdin(cell.source().parse().ok()?, false)?;
+        let line = cell.code.get(span.start().line.checked_sub(1)?)?;
+        let start = line.text.char_indices().nth(span.start().column).map_or(0, |(offset, _)| offset) + line.offset;
+        Some(
+            Diagnostic::error("a cell cannot read standard input")
+                .at(start..start + "stdin".len(), "")
+                .help("make it a parameter in the front matter, or read a file"),
+        )
+    };
+    notebook.cells.iter().filter(|cell| cell.runs()).filter_map(error).collect()
+}
+
+/// Where `stdin` is named other than as a method, as in `Command::new("sh").stdin(..)`.
+fn asks_for_stdin(tokens: TokenStream, mut after_dot: bool) -> Option<proc_macro2::Span> {
+    for tree in tokens {
+        let found = match &tree {
+            TokenTree::Group(group) => asks_for_stdin(group.stream(), false),
+            TokenTree::Ident(name) if name == "stdin" && !after_dot => Some(name.span()),
+            _ => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+        after_dot = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '.');
+    }
+    None
 }
 
 impl Program {

@@ -47,11 +47,16 @@ pub(super) fn memory_of_descendants() -> u64 {
     descendants().iter().filter_map(anonymous).sum()
 }
 
-/// Ends the worker's process group and everything else that descends from this process, at most two seconds long.
+/// Ends the worker's process group and everything else that descends from this process.
 pub(super) fn kill_all(group: u32) {
     if let Some(group) = Pid::from_raw(group as i32) {
         let _ = kill_process_group(group, Signal::KILL);
     }
+    kill_descendants();
+}
+
+/// Ends everything that descends from this process, at most two seconds long.
+pub(super) fn kill_descendants() {
     let until = Instant::now() + Duration::from_secs(2);
     loop {
         let alive: Vec<_> = descendants().into_iter().filter(|process| !process.zombie).collect();

@@ -10,7 +10,7 @@ mod limits;
 mod supervise;
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -47,6 +47,12 @@ pub struct Setup {
     pub opt_level: u8,
     /// Bytes of memory that the cells may use.
     pub memory: u64,
+}
+
+/// The commands with which a session of the evcxr REPL sees the library.
+pub fn session(library: &Path, dependencies: &Path, libtorch: &Path) -> Result<String> {
+    let flags = supervise::rustflags(library, dependencies, libtorch)?;
+    Ok(format!(":opt 0\n:build_env RUSTFLAGS={flags}\nuse report::prelude::*;\n"))
 }
 
 /// Runs all cells. Failures of cells are part of the [`Run`]; an `Err` is a fault of the machine or of this program.

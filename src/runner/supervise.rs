@@ -87,8 +87,9 @@ impl Worker {
                 bail!("{what} is missing: {} (run `make build`)", path.display());
             }
         }
+        refuse_space(&setup.evcxr)?;
         let settings = Settings {
-            rustflags: rustflags(setup)?,
+            rustflags: rustflags(&setup.library, &setup.dependencies, &setup.libtorch)?,
             library: setup.library.clone(),
             folder: setup.folder.clone(),
             run: setup.run.clone(),
@@ -373,19 +374,24 @@ fn use_own_compiler(command: &mut Command) {
 }
 
 /// The flags with which evcxr compiles cells: they find the facade and everything behind it without Cargo's help.
-fn rustflags(setup: &Setup) -> Result<String> {
-    let folder = setup.library.parent().context("the library has no folder")?;
+pub(super) fn rustflags(library: &Path, dependencies: &Path, libtorch: &Path) -> Result<String> {
+    for path in [library, dependencies, libtorch] {
+        refuse_space(path)?;
+    }
+    let folder = library.parent().context("the library has no folder")?;
     let flags = [
         "-Cprefer-dynamic".to_owned(),
-        format!("--extern report={}", setup.library.display()),
-        format!("-Ldependency={}", setup.dependencies.display()),
-        format!("-Lnative={}", setup.libtorch.display()),
-        format!("-Clink-arg=-Wl,-rpath,{}:{}", folder.display(), setup.libtorch.display()),
+        format!("--extern report={}", library.display()),
+        format!("-Ldependency={}", dependencies.display()),
+        format!("-Lnative={}", libtorch.display()),
+        format!("-Clink-arg=-Wl,-rpath,{}:{}", folder.display(), libtorch.display()),
     ];
-    for path in [&setup.library, &setup.dependencies, &setup.libtorch, &setup.evcxr] {
-        if path.to_string_lossy().contains(char::is_whitespace) {
-            bail!("`{}` holds a space, which evcxr cannot handle: move it to a path without one", path.display());
-        }
-    }
     Ok(flags.join(" "))
+}
+
+fn refuse_space(path: &Path) -> Result<()> {
+    if path.to_string_lossy().contains(char::is_whitespace) {
+        bail!("`{}` holds a space, which evcxr cannot handle: move it to a path without one", path.display());
+    }
+    Ok(())
 }

@@ -6,9 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
 use evcxr::{CommandContext, CompilationError, EvalContext};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Signal, set_child_subreaper, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
+use super::limits::kill_descendants;
 use crate::channel;
 
 /// Environment variable with the library that the process of the cells loads while the cells are being compiled.
@@ -83,8 +84,16 @@ pub(super) struct CompileLabel {
 
 /// Serves requests until standard input ends. `settings` is a [`Settings`] in JSON.
 pub fn main(settings: &str) -> Result<()> {
-    // If the supervisor dies, so does the worker; the process that runs the cells has asked for the same in `main`.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // If the supervisor is killed, nobody else is left to end what the cells have started.
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM])?;
+    set_child_subreaper(Some(rustix::process::getpid()))?;
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            kill_descendants();
+            std::process::exit(1);
+        }
+    });
     let settings: Settings = serde_json::from_str(settings)?;
     let mut context = None;
     for line in std::io::stdin().lock().lines() {

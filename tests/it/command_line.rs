@@ -33,10 +33,15 @@ fn bad_arguments_exit_with_2() {
 fn what_the_machine_lacks_exits_with_3() {
     let workspace = Workspace::new("machine");
     workspace.write("n.md", "Prose.\n");
+    std::fs::create_dir(workspace.folder.join("folder")).expect("a folder can be made");
+    let made = std::process::Command::new("mkfifo").arg(workspace.folder.join("pipe")).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo works");
     for (arguments, said) in [
         (&["build", "absent.md"][..], "absent.md"),
         (&["build", "n.md", "--device", "cuda:7"], "cuda:7"),
         (&["build"], "notebooks"),
+        (&["build", "folder"], "folder is not a file"),
+        (&["build", "pipe"], "pipe is not a file"),
     ] {
         let ran = workspace.report(arguments);
         assert_eq!(ran.code, Some(3), "{arguments:?}: {}", ran.stderr);

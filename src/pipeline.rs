@@ -192,6 +192,9 @@ fn failures(notebook: &Notebook, run: &Run, color: bool) -> String {
             text.push_str(&format!("cell `{}` {title}\n", cell.name()));
         }
     }
+    if let Some(failure) = &run.failure {
+        text.push_str(&diagnostic::render(&failure.diagnostics, &notebook.path, &notebook.text, color));
+    }
     text
 }
 

@@ -14,6 +14,8 @@ pub struct Run {
     pub inputs: Vec<Input>,
     pub seeds: Vec<Seed>,
     pub device: Option<String>,
+    /// What failed between cells, in an inline expression.
+    pub failure: Option<Failure>,
     /// Seconds to compile all cells together.
     pub compile_s: f64,
 }
@@ -70,8 +72,8 @@ pub struct Seed {
 }
 
 impl Run {
-    /// Whether any cell failed.
+    /// Whether anything failed.
     pub fn failed(&self) -> bool {
-        self.cells.iter().any(|cell| matches!(cell.status, Status::Failed(_)))
+        self.failure.is_some() || self.cells.iter().any(|cell| matches!(cell.status, Status::Failed(_)))
     }
 }

@@ -23,6 +23,7 @@ use base64::engine::general_purpose::STANDARD;
 use minijinja::{Value, context};
 use sha2::{Digest as _, Sha256};
 
+use crate::diagnostic;
 use crate::notebook::Notebook;
 use crate::run::{Run, Status};
 use html::Html;
@@ -79,6 +80,9 @@ pub(crate) fn page(page: &Page<'_>) -> anyhow::Result<String> {
         body,
         failed => page.failed,
         failures => failures(page),
+        between_cells => page.run.failure.as_ref().map(|failure| {
+            diagnostic::render(&failure.diagnostics, &page.notebook.path, &page.notebook.text, false)
+        }),
         provenance => provenance(page.provenance),
     })?;
     Ok(markup.into_string())

@@ -375,7 +375,7 @@ mod tests {
 
     fn inner(source: &str) -> String {
         let html = figure(&format!("<svg viewBox=\"0 0 9 9\">{source}</svg>"), "f1-", None, "x").expect("well-formed");
-        let text = html.svg.as_str();
+        let text = html.as_str();
         let start = text.find('>').expect("a tag") + 1;
         text[start..].strip_suffix("</svg>").expect("an end").to_owned()
     }

@@ -30,23 +30,34 @@ pub(super) fn run(
     let mut run = nothing_ran(notebook);
     let mut stories: Vec<Story> = notebook.cells.iter().map(|_| Story::default()).collect();
     let mut done = false;
-    let mut last = None;
+    // The cell that has begun and not ended; between cells, inline expressions are evaluated.
+    let mut open = None;
+    let mut stray = None;
     for event in events {
         match event {
             Event::Begin { cell, line } => {
-                last = Some(*cell);
+                open = Some(*cell);
                 stories[*cell].begun = Some(*line);
             }
-            Event::Output { cell, output } => run.cells[*cell].outputs.push(output.clone()),
+            // An inline expression before the first cell may show something, too; it belongs nowhere.
+            Event::Output { cell, output } => {
+                run.cells.get_mut(*cell).into_iter().for_each(|cell| cell.outputs.push(output.clone()));
+            }
             Event::Inline { index, text } => run.inlines[*index] = Some(text.clone()),
             Event::Input { name, checksum, .. } => {
                 run.inputs.push(Input { name: name.clone(), checksum: checksum.clone() });
             }
             Event::Seed { what, seed, .. } => run.seeds.push(Seed { what: what.clone(), seed: *seed }),
             Event::Device { name } => run.device = Some(name.clone()),
-            Event::Failed { cell, .. } => stories[*cell].failed = Some(event.clone()),
+            Event::Failed { .. } => match open {
+                Some(cell) => stories[cell].failed = Some(event.clone()),
+                None => stray = Some(event.clone()),
+            },
             Event::Caught { cell } => stories[*cell].caught = true,
-            Event::End { cell, seconds } => stories[*cell].ended = Some(*seconds),
+            Event::End { cell, seconds } => {
+                stories[*cell].ended = Some(*seconds);
+                open = None;
+            }
             Event::Done => done = true,
             Event::Start { .. } | Event::Progress { .. } => {}
         }
@@ -59,30 +70,64 @@ pub(super) fn run(
     for (index, story) in stories.iter().enumerate() {
         let cell = &notebook.cells[index];
         if story.begun.is_none() {
-            if run.cells[index].status != Status::Skipped {
-                let reason = failed.as_ref().map_or("the run ended before it".to_owned(), |name| name.clone());
-                run.cells[index].status = Status::NotRun(reason);
-            }
             continue;
         }
         run.cells[index].stdout = printed(index, "stdout");
         run.cells[index].stderr = printed(index, "stderr");
         run.cells[index].run_s = story.ended.unwrap_or(0.0);
-        let status =
-            status(notebook, program, cell, story, Some(index) == last && (!done || story.ended.is_none()), ending);
+        let status = match open == Some(index) {
+            true => Status::Failed(unfinished(notebook, program, cell, story, ending)),
+            false => status(notebook, program, cell, story),
+        };
         if matches!(status, Status::Failed(_)) {
             failed.get_or_insert_with(|| format!("cell `{}` failed", cell.name()));
         }
         run.cells[index].status = status;
     }
-    // A program without cells, or one that failed in the inline expressions before the first cell.
-    if !done && last.is_none() && !notebook.cells.is_empty() {
-        let failure = unfinished(notebook, program, &notebook.cells[0], &Story::default(), ending);
-        if let Some(status) = run.cells.iter_mut().map(|cell| &mut cell.status).find(|s| **s != Status::Skipped) {
-            *status = Status::Failed(failure);
+    if !done && open.is_none() {
+        let (name, failure) = failed_between_cells(notebook, &run, stray.as_ref(), ending);
+        failed.get_or_insert(name);
+        run.failure = Some(failure);
+    }
+    for (cell, story) in run.cells.iter_mut().zip(&stories) {
+        if story.begun.is_none() && cell.status != Status::Skipped {
+            cell.status = Status::NotRun(failed.clone().unwrap_or_else(|| "the run ended before it".to_owned()));
         }
     }
     run
+}
+
+/// What failed where no cell was running: the first inline expression without a value.
+fn failed_between_cells(notebook: &Notebook, run: &Run, failed: Option<&Event>, ending: &Ending) -> (String, Failure) {
+    let inline = run.inlines.iter().position(Option::is_none).and_then(|index| notebook.inlines.get(index));
+    let Some(inline) = inline else {
+        let message = format!("the cells did not run: {}", how(ending));
+        return (
+            "nothing was run".to_owned(),
+            Failure { title: how(ending), diagnostics: vec![Diagnostic::error(message)] },
+        );
+    };
+    let name = format!("the inline expression `{}`", inline.expr);
+    let title = match failed {
+        Some(Event::Failed { panic: true, message, .. }) => format!("panicked: {message}"),
+        Some(Event::Failed { message, .. }) => message.clone(),
+        _ => how(ending),
+    };
+    let range = inline.offset..inline.offset + inline.expr.len();
+    let diagnostic = Diagnostic::error(title.clone()).at(range, "in this inline expression");
+    (format!("{name} failed"), Failure { title: format!("{name}: {title}"), diagnostics: vec![diagnostic] })
+}
+
+/// How a run ended, in a few words.
+fn how(ending: &Ending) -> String {
+    match ending {
+        Ending::TimedOut(limit) => format!("ran longer than {limit} s"),
+        Ending::OutOfMemory { used, limit } => {
+            format!("used {} of memory, more than the limit of {}", gibibytes(*used), gibibytes(*limit))
+        }
+        Ending::Died(how) => how.clone(),
+        Ending::Finished | Ending::Errors(_) => "left the notebook".to_owned(),
+    }
 }
 
 /// All cells "not run", except those that are not meant to.
@@ -104,18 +149,8 @@ pub(super) fn nothing_ran(notebook: &Notebook) -> Run {
     }
 }
 
-fn status(
-    notebook: &Notebook,
-    program: &Program,
-    cell: &Cell,
-    story: &Story,
-    unfinished_here: bool,
-    ending: &Ending,
-) -> Status {
+fn status(notebook: &Notebook, program: &Program, cell: &Cell, story: &Story) -> Status {
     let panicked = matches!(story.failed, Some(Event::Failed { panic: true, .. }));
-    if unfinished_here {
-        return Status::Failed(unfinished(notebook, program, cell, story, ending));
-    }
     match cell.mode {
         Mode::NoRun => Status::AsExpected("Compiled, not run (`no_run`).".to_owned()),
         Mode::ShouldPanic if story.caught && panicked => Status::AsExpected(told(story, notebook, program, cell)),
@@ -132,13 +167,12 @@ fn status(
     }
 }
 
-/// Why the cell that began last did not reach its end, or the inline expressions after it did not.
+/// Why a cell did not reach its end.
 fn unfinished(notebook: &Notebook, program: &Program, cell: &Cell, story: &Story, ending: &Ending) -> Failure {
     let whole = first_line(notebook, cell);
     if let Some(Event::Failed { panic, message, file, line, column, .. }) = &story.failed {
         let begun = story.begun.unwrap_or(0);
         let place = (file == "src/lib.rs").then(|| place(notebook, program, cell, begun, *line, *column)).flatten();
-        let inline = place.as_ref().is_some_and(|range| !within(cell, range));
         let (title, text) = match panic {
             true => ("panicked", format!("panicked: {message}")),
             false => ("ended in an error", message.clone()),
@@ -150,8 +184,7 @@ fn unfinished(notebook: &Notebook, program: &Program, cell: &Cell, story: &Story
             (None, _) if file.is_empty() => diagnostic.at(whole, "in this cell"),
             (None, _) => diagnostic.at(whole, format!("in this cell, at {file}:{line}:{column}")),
         };
-        let title = if inline { format!("an inline expression after this cell {title}") } else { title.to_owned() };
-        return Failure { title, diagnostics: vec![diagnostic] };
+        return Failure { title: title.to_owned(), diagnostics: vec![diagnostic] };
     }
     let (title, message, help) = match ending {
         Ending::TimedOut(limit) => (

@@ -220,10 +220,10 @@ impl Worker {
                     return Ok(Ending::OutOfMemory { used, limit: setup.memory });
                 }
                 // A process that left a child with its pipes behind ends without evcxr's noticing.
-                if let Some(status) = state.pid.and_then(ended) {
-                    if state.dead_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(1) {
-                        return Ok(Ending::Died(collect::death_by_status(status)));
-                    }
+                if let Some(status) = state.pid.and_then(ended)
+                    && state.dead_since.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(1)
+                {
+                    return Ok(Ending::Died(collect::death_by_status(status)));
                 }
             }
         }

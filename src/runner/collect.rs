@@ -6,7 +6,7 @@ use super::supervise::Ending;
 use super::worker::{CompileError, CompileLabel};
 use crate::channel::Event;
 use crate::diagnostic::{Diagnostic, Label};
-use crate::notebook::{Cell, Mode, Notebook};
+use crate::notebook::{Cell, Inline, Mode, Notebook};
 use crate::program::Program;
 use crate::run::{Captured, CellRun, Failure, Input, Run, Seed, Status};
 
@@ -29,7 +29,7 @@ pub(super) fn run(
 ) -> Run {
     let mut run = nothing_ran(notebook);
     let mut stories: Vec<Story> = notebook.cells.iter().map(|_| Story::default()).collect();
-    let mut done = false;
+    let (mut started, mut done) = (false, false);
     // The cell that has begun and not ended; between cells, inline expressions are evaluated.
     let mut open = None;
     let mut stray = None;
@@ -58,8 +58,9 @@ pub(super) fn run(
                 stories[*cell].ended = Some(*seconds);
                 open = None;
             }
+            Event::Start { .. } => started = true,
             Event::Done => done = true,
-            Event::Start { .. } | Event::Progress { .. } => {}
+            Event::Progress { .. } => {}
         }
     }
     run.inputs.sort();
@@ -85,7 +86,9 @@ pub(super) fn run(
         run.cells[index].status = status;
     }
     if !done && open.is_none() {
-        let (name, failure) = failed_between_cells(notebook, &run, stray.as_ref(), ending);
+        let inline = run.inlines.iter().position(|value| started && value.is_none());
+        let inline = inline.and_then(|index| notebook.inlines.get(index));
+        let (name, failure) = failed_between_cells(inline, stray.as_ref(), ending);
         failed.get_or_insert(name);
         run.failure = Some(failure);
     }
@@ -97,15 +100,12 @@ pub(super) fn run(
     run
 }
 
-/// What failed where no cell was running: the first inline expression without a value.
-fn failed_between_cells(notebook: &Notebook, run: &Run, failed: Option<&Event>, ending: &Ending) -> (String, Failure) {
-    let inline = run.inlines.iter().position(Option::is_none).and_then(|index| notebook.inlines.get(index));
+/// What failed where no cell was running: the first inline expression without a value, or all of it before it started.
+fn failed_between_cells(inline: Option<&Inline>, failed: Option<&Event>, ending: &Ending) -> (String, Failure) {
     let Some(inline) = inline else {
         let message = format!("the cells did not run: {}", how(ending));
-        return (
-            "nothing was run".to_owned(),
-            Failure { title: how(ending), diagnostics: vec![Diagnostic::error(message)] },
-        );
+        let diagnostics = vec![Diagnostic::error(message)];
+        return ("nothing was run".to_owned(), Failure { title: how(ending), diagnostics });
     };
     let name = format!("the inline expression `{}`", inline.expr);
     let title = match failed {

@@ -211,7 +211,7 @@ impl Worker {
                 }
             }
             if state.pid.is_none() && sent.elapsed().as_secs_f64() > COMPILE_TIMEOUT_S {
-                bail!("the compiler took longer than {COMPILE_TIMEOUT_S} s");
+                return Ok(Ending::Died(format!("the compiler took longer than {COMPILE_TIMEOUT_S} s")));
             }
             if memory_at.elapsed() > MEMORY_TICK {
                 memory_at = Instant::now();

@@ -176,11 +176,13 @@ def prepare_peer(text, folder):
 
 def peer_environment():
     libtorch = ROOT / "target" / "libtorch"
+    # The run path that evcxr gives its cells misses the standard library where both lie below the home folder.
+    std = subprocess.run(["rustc", "--print", "target-libdir"], capture_output=True, text=True, check=True).stdout.strip()
     return {
         "JUPYTER_PATH": str(BENCH / "jupyter"),
         "EVCXR_TMPDIR": str(PEER_CELLS),
         "LIBTORCH": str(libtorch),
-        "LD_LIBRARY_PATH": f"{libtorch}/lib",
+        "LD_LIBRARY_PATH": f"{libtorch}/lib:{std}",
     }
 
 

@@ -95,3 +95,13 @@ fn completions_are_printed() {
         assert!(ran.stdout.contains("report") && ran.stdout.contains("memory-limit"), "{shell}");
     }
 }
+
+#[test]
+fn a_repl_is_told_where_the_library_is() {
+    let ran = Workspace::new("repl").report(&["repl"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let flags = ran.stdout.lines().find_map(|line| line.strip_prefix(":build_env RUSTFLAGS=")).expect("the flags");
+    let library = flags.split("--extern report=").nth(1).and_then(|rest| rest.split(' ').next()).expect("the library");
+    assert!(std::path::Path::new(library).is_file(), "{library}");
+    assert!(ran.stdout.ends_with("use report::prelude::*;\n"), "{}", ran.stdout);
+}

@@ -2,7 +2,7 @@
 //!
 //! An entry is a file `KIND/HASH`: a line with the version and a BLAKE3, a line with the length of the key, the key, the
 //! content. The hash in the name is that of the key, the BLAKE3 that of everything after the first line, so that a file
-//! that was damaged, cut short or renamed is never taken for an answer. Compiled into both halves.
+//! that was damaged, cut short or renamed is never taken for an answer.
 #![allow(dead_code, reason = "each half uses a part")]
 
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ impl Cache {
     pub fn of_environment() -> Result<Cache, CacheError> {
         match std::env::var_os(CACHE_DIR).filter(|folder| !folder.is_empty()) {
             Some(folder) => Ok(Cache::new(folder)),
-            None => Ok(Cache::new(user_folder().ok_or(CacheError::NoPlace)?.join("cache"))),
+            None => Ok(Cache::new(fs::user_folder().ok_or(CacheError::NoPlace)?.join("cache"))),
         }
     }
 
@@ -126,12 +126,6 @@ impl Drop for Slot {
             lock.remove();
         }
     }
-}
-
-/// `$XDG_CACHE_HOME/report` or `~/.cache/report`; relative paths do not count, as the XDG specification says.
-pub fn user_folder() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).map(|cache| cache.join("report"))
 }
 
 /// Where the content starts in the file of an entry, or what is wrong with the file.

@@ -110,13 +110,9 @@ impl Installation {
     }
 }
 
-/// `$XDG_CACHE_HOME/report` or `~/.cache/report`.
-pub fn user_cache() -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    set("XDG_CACHE_HOME")
-        .or_else(|| Some(set("HOME")?.join(".cache")))
-        .map(|cache| cache.join("report"))
-        .context("neither XDG_CACHE_HOME nor HOME is set: there is no place for the cache")
+/// The user's cache folder of this program.
+fn user_cache() -> Result<PathBuf> {
+    crate::fs::user_folder().context("neither XDG_CACHE_HOME nor HOME is set: there is no place for the cache")
 }
 
 /// The folder of datasets: `REPORT_DATA_DIR`, or in the user's cache.

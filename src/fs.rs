@@ -1,4 +1,4 @@
-//! The files: writes whole files, takes locks, computes checksums.
+//! The files: writes whole files, takes locks, computes checksums, knows where caches lie.
 //!
 //! A file written here is either the old one or the whole new one, whenever the power fails. Compiled into both halves.
 #![allow(dead_code, reason = "each half uses a part")]
@@ -55,6 +55,12 @@ impl FsError {
     fn io(action: &'static str, path: &Path, source: io::Error) -> FsError {
         FsError::Io { action, path: path.to_owned(), source }
     }
+}
+
+/// `$XDG_CACHE_HOME/report` or `~/.cache/report`; relative paths do not count, as the XDG specification says.
+pub fn user_folder() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).map(|cache| cache.join("report"))
 }
 
 /// Writes a whole file: to a temporary file beside it, which is synced and then renamed. Missing folders are made.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use crate::cache::{self, Cache, Entry};
+use crate::cache::{Cache, Entry};
 use crate::channel::DATA_DIR;
 use crate::fs::{self, FsError};
 use idx::IdxError;
@@ -341,7 +341,7 @@ impl fmt::Debug for Dataset {
 fn data_folder() -> Result<PathBuf, DatasetError> {
     match std::env::var_os(DATA_DIR).filter(|folder| !folder.is_empty()) {
         Some(folder) => Ok(folder.into()),
-        None => Ok(cache::user_folder().ok_or(DatasetError::NoPlace)?.join("datasets")),
+        None => Ok(fs::user_folder().ok_or(DatasetError::NoPlace)?.join("datasets")),
     }
 }
 

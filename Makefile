@@ -4,7 +4,7 @@
 REPORT := target/release/report
 DATASETS := mnist fashion-mnist
 
-.PHONY: help report build libtorch data test browser lint bench-notebook clean needs
+.PHONY: help report build libtorch data test browser lint bench-notebook bench-numerics clean needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -54,6 +54,9 @@ lint: libtorch ## formatting, clippy and, if it is installed, cargo deny
 
 bench-notebook: build ## beside evcxr_jupyter and nbconvert on the same twelve cells
 	python3 tests/bench/notebook.py
+
+bench-numerics: build ## beside scikit-learn, umap-learn, hdbscan, fastcluster, faiss and others on the same arrays
+	python3 tests/bench/numerics.py
 
 clean: ## delete target/ and output/; downloads stay in the user's cache
 	rm -rf target output/.cache output/*

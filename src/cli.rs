@@ -8,6 +8,8 @@ use anyhow::{Result, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::batch_command::{self, ClusterArguments, ReduceArguments, ScoreArguments};
+use crate::batch_job;
 use crate::environment::{self, Installation};
 use crate::fetch;
 use crate::pipeline::{self, Built, Job};
@@ -17,19 +19,19 @@ use crate::signals::Interrupted;
 use crate::terminal::Terminal;
 
 /// Everything was done.
-const OK: u8 = 0;
+const OK: u8 = batch_job::DONE;
 /// A cell failed, or does not compile.
 const CELL_FAILED: u8 = 1;
-/// The command line or a notebook is wrong.
-const BAD_INPUT: u8 = 2;
+/// The command line, a notebook or an array is wrong.
+const BAD_INPUT: u8 = batch_job::BAD_INPUT;
 /// Something of the machine is in the way: a missing file, no space, a lock.
-const ENVIRONMENT: u8 = 3;
+const ENVIRONMENT: u8 = batch_job::MACHINE;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    everything was done
   1    a cell failed or does not compile; the report is NAME.failed.html
-  2    the command line or a notebook is wrong
+  2    the command line, a notebook or an array is wrong
   3    the machine is in the way: a missing file, no space, a lock
   130  interrupted (143 when terminated)";
 
@@ -58,6 +60,12 @@ enum Command {
         #[command(subcommand)]
         what: Fetch,
     },
+    /// Give points other coordinates: UMAP, PCA, standardising, nearest neighbours
+    Reduce(Box<ReduceArguments>),
+    /// Find clusters
+    Cluster(Box<ClusterArguments>),
+    /// Measure labels against true ones, and against the points
+    Score(Box<ScoreArguments>),
     /// Print the commands that let a session of the evcxr REPL use the library of the cells
     Repl,
     /// Print shell completions
@@ -127,6 +135,9 @@ fn run(command: Command) -> Result<u8> {
             fetch::datasets(&names, &environment::data_folder()?)?;
             Ok(OK)
         }
+        Command::Reduce(arguments) => batch((*arguments).into()),
+        Command::Cluster(arguments) => batch((*arguments).into()),
+        Command::Score(arguments) => batch((*arguments).into()),
         Command::Repl => {
             crate::terminal::print(&Installation::find()?.session()?);
             Ok(OK)
@@ -136,6 +147,10 @@ fn run(command: Command) -> Result<u8> {
             Ok(OK)
         }
     }
+}
+
+fn batch(job: batch_job::Job) -> Result<u8> {
+    batch_command::run(Installation::find()?.library(), &job)
 }
 
 fn build(arguments: &Build) -> Result<u8> {

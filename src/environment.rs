@@ -36,6 +36,11 @@ impl Installation {
         })
     }
 
+    /// The library of the cells.
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+
     /// What to say to the evcxr REPL before anything else.
     pub fn session(&self) -> Result<String> {
         runner::session(&self.library, &self.dependencies, &self.libtorch)

@@ -21,6 +21,8 @@
 //! This library knows nothing of notebooks. It is built as one shared library, so that Polars and libtorch are linked
 //! once, however many cells use them; ARCHITECTURE.md tells how.
 
+pub mod batch;
+pub mod batch_job;
 pub mod cache;
 pub mod cell;
 pub mod channel;
@@ -31,6 +33,7 @@ pub mod embed;
 pub mod encoders;
 pub mod fs;
 pub mod linalg;
+pub mod measure;
 pub mod metrics;
 pub mod npy;
 pub mod output;
@@ -38,8 +41,11 @@ pub mod plots;
 pub mod points;
 pub mod prelude;
 pub mod preprocess;
+pub mod probe;
 pub mod progress;
 pub mod reduce;
+pub mod scores;
+pub mod stats;
 pub mod tables;
 
 #[cfg(test)]

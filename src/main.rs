@@ -2,6 +2,8 @@
 //!
 //! It does not link the library of the cells: loading libtorch would cost every start some tenths of a second.
 
+mod batch_command;
+mod batch_job;
 mod channel;
 mod cli;
 mod datasets {

@@ -1,5 +1,6 @@
 //! How far a long step is: a bar on a terminal, a record in a notebook.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,32 @@ pub struct ProgressEvent {
     pub total: u64,
     /// What is counted, such as `images`.
     pub unit: &'static str,
+}
+
+/// A long computation was told to stop, see [`cancel`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cancelled")]
+pub struct Cancelled;
+
+static CANCEL: AtomicBool = AtomicBool::new(false);
+
+/// Tells the computations of this process to stop: until [`resume`], those that are running and those that begin end in
+/// [`Cancelled`] at their next [`check`], which is at most some tenths of a second away.
+pub fn cancel() {
+    CANCEL.store(true, Ordering::Relaxed);
+}
+
+/// Computations may run again.
+pub fn resume() {
+    CANCEL.store(false, Ordering::Relaxed);
+}
+
+/// Goes on, unless [`cancel`] was called. Long loops of the library ask at every round.
+///
+/// # Errors
+/// [`Cancelled`] after [`cancel`].
+pub fn check() -> Result<(), Cancelled> {
+    if CANCEL.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
 }
 
 type Sink = Box<dyn Fn(&ProgressEvent) + Send + Sync>;

@@ -74,7 +74,7 @@ impl KMeans {
     ///
     /// # Errors
     /// `n_clusters` not between 1 and the number of points; `n_init` or `max_iter` 0; `tol` negative or NaN; `init`
-    /// of another shape.
+    /// of another shape; the computation was told to stop.
     pub fn fit(&self, points: &Points) -> Result<KMeansFit, ClusterError> {
         self.check(points)?;
         let space = Space::around(points)?;
@@ -96,7 +96,7 @@ impl KMeans {
         })
     }
 
-    fn check(&self, points: &Points) -> Result<(), ClusterError> {
+    pub(super) fn check(&self, points: &Points) -> Result<(), ClusterError> {
         let (n_clusters, rows) = (self.n_clusters, points.rows());
         if n_clusters == 0 || n_clusters > rows || n_clusters > i32::MAX as usize {
             return Err(ClusterError::Clusters { n_clusters, rows });
@@ -130,24 +130,32 @@ impl KMeans {
         let points = &space.points;
         let start = match &self.init {
             Init::PlusPlus => points.select(&plus_plus::choose(points, self.n_clusters, random))?,
-            Init::Rows(rows) => points.select(rows)?,
-            Init::Centers(centres) => space.of(centres)?,
+            _ => self.given(space)?,
         };
         let centres = start.as_slice().iter().map(|&value| f64::from(value)).collect();
-        Ok(lloyd(points, centres, self.max_iter, tolerance))
+        lloyd(points, centres, self.max_iter, tolerance)
+    }
+
+    /// The centres that were given to start from; none for k-means++.
+    pub(super) fn given(&self, space: &Space) -> Result<Points, ClusterError> {
+        Ok(match &self.init {
+            Init::PlusPlus => Points::new(0, space.points.columns(), Vec::new())?,
+            Init::Rows(rows) => space.points.select(rows)?,
+            Init::Centers(centres) => space.of(centres)?,
+        })
     }
 }
 
 /// The points as K-Means sees them: around their mean, which keeps the digits of small differences, and scaled by a
 /// power of two so that squares neither overflow nor vanish in 32 bits.
-struct Space {
-    points: Points,
+pub(super) struct Space {
+    pub(super) points: Points,
     mean: Vec<f64>,
-    scale: f64,
+    pub(super) scale: f64,
 }
 
 impl Space {
-    fn around(points: &Points) -> Result<Space, ClusterError> {
+    pub(super) fn around(points: &Points) -> Result<Space, ClusterError> {
         let mean = linalg::means(points);
         let farthest = points
             .as_slice()
@@ -181,7 +189,7 @@ impl Space {
     }
 
     /// Centres of this space in the original one.
-    fn back(&self, centres: &[f64]) -> Result<Points, ClusterError> {
+    pub(super) fn back(&self, centres: &[f64]) -> Result<Points, ClusterError> {
         let columns = self.mean.len();
         let values =
             centres.iter().enumerate().map(|(at, value)| (value / self.scale + self.mean[at % columns]) as f32);
@@ -198,13 +206,14 @@ struct Run {
 }
 
 /// Lloyd's algorithm from the given centres (k x d, row-major).
-fn lloyd(points: &Points, mut centres: Vec<f64>, max_iter: usize, tolerance: f64) -> Run {
+fn lloyd(points: &Points, mut centres: Vec<f64>, max_iter: usize, tolerance: f64) -> Result<Run, ClusterError> {
     let columns = points.columns();
     let mut labels = vec![0; points.rows()];
     let mut labels_before = vec![u32::MAX; points.rows()];
     let mut settled = false;
     let mut n_iter = 0;
     while n_iter < max_iter && !settled {
+        crate::progress::check()?;
         n_iter += 1;
         linalg::nearest(points, &packed(&centres, columns), &mut labels);
         let moved = means_of_clusters(points, &labels, &centres);
@@ -221,10 +230,10 @@ fn lloyd(points: &Points, mut centres: Vec<f64>, max_iter: usize, tolerance: f64
         linalg::nearest(points, &packed(&centres, columns), &mut labels);
     }
     let inertia = chunk_sums(&squared_distances_to_own(points, &labels, &centres));
-    Run { labels, centres, inertia, n_iter }
+    Ok(Run { labels, centres, inertia, n_iter })
 }
 
-fn packed(centres: &[f64], columns: usize) -> Centres {
+pub(super) fn packed(centres: &[f64], columns: usize) -> Centres {
     let values: Vec<f32> = centres.iter().map(|&value| value as f32).collect();
     Centres::new(&values, columns)
 }
@@ -300,7 +309,7 @@ fn relocate_empty(points: &Points, labels: &[u32], before: &[f64], sums: &mut [f
 }
 
 /// The squared distance of each point to the centre of its cluster, in 64 bits.
-fn squared_distances_to_own(points: &Points, labels: &[u32], centres: &[f64]) -> Vec<f64> {
+pub(super) fn squared_distances_to_own(points: &Points, labels: &[u32], centres: &[f64]) -> Vec<f64> {
     let columns = points.columns();
     let own = |row: usize| {
         let centre = &centres[labels[row] as usize * columns..][..columns];
@@ -310,10 +319,10 @@ fn squared_distances_to_own(points: &Points, labels: &[u32], centres: &[f64]) ->
 }
 
 /// A sum whose order of additions is fixed, with a short error path: chunks first, then the chunks.
-fn chunk_sums(values: &[f64]) -> f64 {
+pub(super) fn chunk_sums(values: &[f64]) -> f64 {
     values.chunks(ROWS_PER_CHUNK).map(|chunk| chunk.iter().sum::<f64>()).sum()
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }

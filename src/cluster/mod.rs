@@ -1,13 +1,29 @@
 //! Clustering: points in, one label a point out. One algorithm a file.
 
+mod affinity_propagation;
+mod agglomerative;
+mod clusterer;
+mod hdbscan;
 mod kmeans;
+mod louvain;
+mod mini_batch;
 mod plus_plus;
+mod spectral;
 #[cfg(test)]
 mod tests;
 
+pub use affinity_propagation::{AffinityPropagation, AffinityPropagationFit, Preference};
+pub use agglomerative::{AgglomerativeClustering, AgglomerativeFit, Linkage, MATRIX_BYTES, Merge, Tree, linkage};
+pub use clusterer::{Clusterer, Clustering};
+pub use hdbscan::{Edge, Hdbscan, HdbscanFit, Selection};
 pub use kmeans::{Init, KMeans, KMeansFit};
+pub use louvain::{Louvain, LouvainFit, LouvainGraph};
+pub use mini_batch::MiniBatchKMeans;
+pub use spectral::{Affinity, AssignLabels, SpectralClustering, SpectralFit};
 
+use crate::linalg::LinalgError;
 use crate::points::PointsError;
+use crate::progress::Cancelled;
 
 /// Why points were not clustered.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -45,6 +61,30 @@ pub enum ClusterError {
         /// Coordinates of the points.
         columns: usize,
     },
+    /// Fewer points than the method can work on.
+    #[error("points has {rows} rows: at least {needed} are needed")]
+    TooFewRows {
+        /// Rows given.
+        rows: usize,
+        /// Rows needed.
+        needed: usize,
+    },
+    /// A parameter outside of its range.
+    #[error("{parameter} = {value}: {rule}")]
+    Parameter {
+        /// The parameter's name.
+        parameter: &'static str,
+        /// Its value, as text.
+        value: String,
+        /// What it must be, such as `it must be at least 1`.
+        rule: String,
+    },
+    /// A computation below failed.
+    #[error(transparent)]
+    Linalg(#[from] LinalgError),
+    /// The computation was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// A starting row that does not exist, or a result that cannot be held in 32 bits.
     #[error(transparent)]
     Points(#[from] PointsError),

@@ -71,7 +71,7 @@ fn shrink(distances: &mut [f32], closest: &[f32], trials: usize) -> Vec<f64> {
 }
 
 /// A number in [0, 1) with 53 random bits.
-fn uniform(random: &mut ChaCha8Rng) -> f64 {
+pub(super) fn uniform(random: &mut ChaCha8Rng) -> f64 {
     (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 

@@ -1,16 +1,11 @@
 //! Distances from many points to a few centres, in 32 bits.
-//!
-//! Centres are packed eight to a panel, coordinate by coordinate, so that one coordinate of a point meets eight
-//! centres at once; four points share each load of a panel. The compiler turns these loops into vector code.
 
 use rayon::prelude::*;
 
+use super::simd::{Float, WIDTH};
+use super::tile::{LANES, Place, Product, Sink, SquaredDifference, Tile, pack, tiles};
 use crate::points::Points;
 
-/// Centres in a panel.
-const LANES: usize = 8;
-/// Points that go through a panel together.
-const TILE: usize = 4;
 /// Points given to one task: together with a panel they stay in the second-level cache.
 const ROWS_PER_CHUNK: usize = 128;
 
@@ -18,10 +13,8 @@ const ROWS_PER_CHUNK: usize = 128;
 #[derive(Clone, Debug)]
 pub struct Centres {
     count: usize,
-    columns: usize,
-    /// One panel after the other; each is `columns` x [`LANES`], the last one filled up with zeros.
     panels: Vec<f32>,
-    /// Squared length of each centre; infinite for the centres that fill the last panel up.
+    /// Squared length of each centre; infinite for the lanes that fill the last panel up.
     squared_lengths: Vec<f32>,
 }
 
@@ -30,18 +23,12 @@ impl Centres {
     pub fn new(values: &[f32], columns: usize) -> Centres {
         let columns = columns.max(1);
         let count = values.len() / columns;
-        let panel_count = count.div_ceil(LANES);
-        let mut panels = vec![0.0; panel_count * columns * LANES];
-        let mut squared_lengths = vec![f32::INFINITY; panel_count * LANES];
-        for (index, centre) in values.chunks_exact(columns).enumerate() {
-            let panel = &mut panels[index / LANES * columns * LANES..];
-            for (column, &value) in centre.iter().enumerate() {
-                panel[column * LANES + index % LANES] = value;
-            }
-            let squared = centre.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
-            squared_lengths[index] = squared as f32;
-        }
-        Centres { count, columns, panels, squared_lengths }
+        let mut panels = Vec::new();
+        pack(&values[..count * columns], columns, &mut panels);
+        let squared = |centre: &[f32]| centre.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
+        let mut squared_lengths: Vec<f32> = values.chunks_exact(columns).map(|centre| squared(centre) as f32).collect();
+        squared_lengths.resize(count.next_multiple_of(LANES), f32::INFINITY);
+        Centres { count, panels, squared_lengths }
     }
 
     /// How many centres there are.
@@ -55,92 +42,78 @@ impl Centres {
 /// `labels` has one place a point. Squared distances are compared as |c|^2 - 2 x c, as scikit-learn does: take the
 /// mean off the points and the centres first, or digits are lost.
 pub fn nearest(points: &Points, centres: &Centres, labels: &mut [u32]) {
-    let chunk = ROWS_PER_CHUNK * points.columns();
-    points.as_slice().par_chunks(chunk).zip(labels.par_chunks_mut(ROWS_PER_CHUNK)).for_each(|(rows, labels)| {
-        let mut best = [f32::INFINITY; ROWS_PER_CHUNK];
+    let columns = points.columns();
+    let chunks = points.as_slice().par_chunks(ROWS_PER_CHUNK * columns).zip(labels.par_chunks_mut(ROWS_PER_CHUNK));
+    chunks.for_each(|(rows, labels)| {
         labels.fill(0);
-        tiles(
-            rows,
-            centres,
-            |point, value, centre| value * centre + point,
-            |row, first_centre, products| {
-                for (lane, product) in products.iter().enumerate() {
-                    let score = centres.squared_lengths[first_centre + lane] - 2.0 * product;
-                    if score < best[row] {
-                        best[row] = score;
-                        labels[row] = (first_centre + lane) as u32;
+        let mut sink =
+            Nearest { squared_lengths: &centres.squared_lengths, best: [f32::INFINITY; ROWS_PER_CHUNK], labels };
+        tiles(Product, rows, columns, &centres.panels, centres.count, &mut sink);
+    });
+}
+
+struct Nearest<'work> {
+    squared_lengths: &'work [f32],
+    best: [f32; ROWS_PER_CHUNK],
+    labels: &'work mut [u32],
+}
+
+impl Sink for Nearest<'_> {
+    #[inline(always)]
+    fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
+        let first = place.panel * LANES;
+        let lengths = self.squared_lengths[first..first + LANES].as_chunks::<WIDTH>().0;
+        for (row, products) in tile.iter_mut().enumerate().take(place.rows) {
+            let row = place.row + row;
+            for (half, (products, lengths)) in products.as_chunks_mut::<WIDTH>().0.iter_mut().zip(lengths).enumerate() {
+                let scores = V::load(lengths).multiply_add(V::splat(-2.0), V::load(products));
+                let mut closer = scores.at_most(V::splat(self.best[row]));
+                scores.store(products);
+                while closer != 0 {
+                    let lane = closer.trailing_zeros() as usize;
+                    closer &= closer - 1;
+                    if products[lane] < self.best[row] {
+                        self.best[row] = products[lane];
+                        self.labels[row] = (first + half * WIDTH + lane) as u32;
                     }
                 }
-            },
-        );
-    });
+            }
+        }
+    }
 }
 
 /// The squared distance of every point to every centre: `rows` x `count`, row-major. O(n k d).
 ///
 /// Differences are squared, so a point is at distance 0 exactly from a copy of itself.
 pub fn squared_distances(points: &Points, centres: &Centres) -> Vec<f32> {
-    let count = centres.count;
+    let (count, columns) = (centres.count, points.columns());
     let mut distances = vec![0.0; points.rows() * count];
     if count == 0 {
         return distances;
     }
-    let chunk = ROWS_PER_CHUNK * points.columns();
-    points.as_slice().par_chunks(chunk).zip(distances.par_chunks_mut(ROWS_PER_CHUNK * count)).for_each(
-        |(rows, distances)| {
-            let add = |sum, value: f32, centre: f32| sum + (value - centre) * (value - centre);
-            tiles(rows, centres, add, |row, first_centre, found| {
-                let lanes = LANES.min(count - first_centre);
-                let at = row * count + first_centre;
-                distances[at..at + lanes].copy_from_slice(&found[..lanes]);
-            });
-        },
-    );
+    let rows = points.as_slice().par_chunks(ROWS_PER_CHUNK * columns);
+    rows.zip(distances.par_chunks_mut(ROWS_PER_CHUNK * count)).for_each(|(rows, distances)| {
+        let mut sink = Write { count, distances };
+        tiles(SquaredDifference, rows, columns, &centres.panels, count, &mut sink);
+    });
     distances
 }
 
-/// Runs `add` over all coordinates of every pair of a row and a centre, and gives the sums to
-/// `done(row, first centre of the panel, sums)`.
-#[inline(always)]
-fn tiles(
-    rows: &[f32],
-    centres: &Centres,
-    add: impl Fn(f32, f32, f32) -> f32 + Copy,
-    mut done: impl FnMut(usize, usize, &[f32; LANES]),
-) {
-    let columns = centres.columns;
-    for (panel_index, panel) in centres.panels.chunks_exact(columns * LANES).enumerate() {
-        let panel = panel.as_chunks::<LANES>().0;
-        let mut fours = rows.chunks_exact(TILE * columns);
-        let mut row = 0;
-        for four in &mut fours {
-            for sums in &tile::<TILE>(four, panel, add) {
-                done(row, panel_index * LANES, sums);
-                row += 1;
-            }
-        }
-        for one in fours.remainder().chunks_exact(columns) {
-            done(row, panel_index * LANES, &tile::<1>(one, panel, add)[0]);
-            row += 1;
-        }
-    }
+struct Write<'work> {
+    count: usize,
+    distances: &'work mut [f32],
 }
 
-/// `N` rows against one panel. Each sum runs over the coordinates in order, so it is the same whatever `N` is.
-#[inline(always)]
-fn tile<const N: usize>(rows: &[f32], panel: &[[f32; LANES]], add: impl Fn(f32, f32, f32) -> f32) -> [[f32; LANES]; N] {
-    let columns = panel.len();
-    let rows: [&[f32]; N] = std::array::from_fn(|row| &rows[row * columns..(row + 1) * columns]);
-    let mut sums = [[0.0; LANES]; N];
-    for (column, centres) in panel.iter().enumerate() {
-        for (row, sums) in rows.iter().zip(&mut sums) {
-            let value = row[column];
-            for (sum, &centre) in sums.iter_mut().zip(centres) {
-                *sum = add(*sum, value, centre);
-            }
+impl Sink for Write<'_> {
+    #[inline(always)]
+    fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
+        let first = place.panel * LANES;
+        let lanes = LANES.min(self.count - first);
+        for (row, found) in tile.iter().enumerate().take(place.rows) {
+            let at = (place.row + row) * self.count + first;
+            self.distances[at..at + lanes].copy_from_slice(&found[..lanes]);
         }
     }
-    sums
 }
 
 #[cfg(test)]

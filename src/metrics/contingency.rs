@@ -1,6 +1,7 @@
 //! How often each true label meets each predicted one, counted once; every score comes from these counts.
 
-use super::{MetricError, expected};
+use super::counts::{self, Cell};
+use super::{MetricError, assignment, expected};
 
 /// Which mean of the two entropies stands for the most information the labellings could share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,11 +22,13 @@ pub enum Average {
 /// Any number is a label of its own: noise, -1, counts as one cluster. Logarithms are natural.
 #[derive(Clone, Debug)]
 pub struct Contingency {
-    total: u64,
+    pub(super) total: u64,
     /// How many samples have each true label, in the labels' order.
     classes: Vec<u64>,
     /// How many samples have each predicted label.
     clusters: Vec<u64>,
+    class_labels: Vec<i32>,
+    cluster_labels: Vec<i32>,
     /// The pairs by class, then by cluster.
     cells: Vec<Cell>,
 }
@@ -33,15 +36,29 @@ pub struct Contingency {
 /// A difference of entropies that is nothing but rounding errors, as a share of the larger one.
 const NO_ROOM: f64 = 1e-13;
 
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    class: usize,
-    cluster: usize,
-    count: u64,
+/// What becomes of samples with the predicted label -1, which HDBSCAN gives to those in no cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Noise {
+    /// They are one cluster more, as scikit-learn's scores and the study have it.
+    #[default]
+    Cluster,
+    /// They are left out (the study's AMI_clus).
+    Removed,
+}
+
+/// The counts of all pairs of labels, those that never meet included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContingencyMatrix {
+    /// The true labels, ascending: one for each row.
+    pub classes: Vec<i32>,
+    /// The predicted labels, ascending: one for each column.
+    pub clusters: Vec<i32>,
+    /// How many samples have the labels of the row and of the column; row after row.
+    pub counts: Vec<u64>,
 }
 
 impl Contingency {
-    /// Counts the pairs. O(n log n).
+    /// Counts the pairs. O(n).
     ///
     /// # Errors
     /// The labellings differ in length; more than 2^31 - 1 labels.
@@ -52,10 +69,68 @@ impl Contingency {
         if labels_true.len() > i32::MAX as usize {
             return Err(MetricError::TooMany(labels_true.len()));
         }
-        let (class_of, classes) = numbered(labels_true);
-        let (cluster_of, clusters) = numbered(labels_pred);
-        let cells = cells(&class_of, &classes, &cluster_of, clusters.len());
-        Ok(Contingency { total: labels_true.len() as u64, classes, clusters, cells })
+        let (classes, clusters, cells) = counts::count(labels_true, labels_pred);
+        Ok(Contingency {
+            total: labels_true.len() as u64,
+            cells,
+            classes: classes.counts,
+            clusters: clusters.counts,
+            class_labels: classes.labels,
+            cluster_labels: clusters.labels,
+        })
+    }
+
+    /// Counts the pairs of which the predicted label is not -1. Without any sample left, scores are those of no samples
+    /// (1 for most): look at [`super::clustered_fraction`] too. O(n).
+    ///
+    /// # Errors
+    /// As [`Contingency::new`].
+    pub fn without_noise(labels_true: &[i32], labels_pred: &[i32]) -> Result<Contingency, MetricError> {
+        if labels_true.len() != labels_pred.len() {
+            return Err(MetricError::Lengths { labels_true: labels_true.len(), labels_pred: labels_pred.len() });
+        }
+        let pairs = labels_true.iter().zip(labels_pred).filter(|(_, pred)| **pred != -1);
+        let (labels_true, labels_pred): (Vec<i32>, Vec<i32>) = pairs.unzip();
+        Contingency::new(&labels_true, &labels_pred)
+    }
+
+    /// Counts the pairs with noise treated as `noise` says. O(n).
+    ///
+    /// # Errors
+    /// As [`Contingency::new`].
+    pub fn with_noise(labels_true: &[i32], labels_pred: &[i32], noise: Noise) -> Result<Contingency, MetricError> {
+        match noise {
+            Noise::Cluster => Contingency::new(labels_true, labels_pred),
+            Noise::Removed => Contingency::without_noise(labels_true, labels_pred),
+        }
+    }
+
+    /// The true labels, ascending.
+    pub fn class_labels(&self) -> &[i32] {
+        &self.class_labels
+    }
+
+    /// The predicted labels, ascending.
+    pub fn cluster_labels(&self) -> &[i32] {
+        &self.cluster_labels
+    }
+
+    /// All counts with their labels (`sklearn.metrics.cluster.contingency_matrix`). O(classes x clusters).
+    ///
+    /// # Errors
+    /// More than 2^27 counts, a gigabyte: most of them are 0, and every score can be had without them.
+    pub fn matrix(&self) -> Result<ContingencyMatrix, MetricError> {
+        let size = self.classes.len().checked_mul(self.clusters.len()).filter(|&size| size <= 1 << 27);
+        let Some(size) = size else {
+            let value = format!("{} x {}", self.classes.len(), self.clusters.len());
+            let rule = "it must have at most 2^27 counts".to_owned();
+            return Err(MetricError::Parameter { parameter: "contingency matrix", value, rule });
+        };
+        let mut counts = vec![0; size];
+        for cell in &self.cells {
+            counts[cell.class as usize * self.clusters.len() + cell.cluster as usize] = u64::from(cell.count);
+        }
+        Ok(ContingencyMatrix { classes: self.class_labels.clone(), clusters: self.cluster_labels.clone(), counts })
     }
 
     /// How many distinct true labels there are.
@@ -84,10 +159,16 @@ impl Contingency {
             return 0.0;
         }
         let total = self.total as f64;
+        let logarithms = |counts: &[u64]| counts.iter().map(|&count| (count as f64).ln()).collect::<Vec<f64>>();
+        let (of_class, of_cluster) = (logarithms(&self.classes), logarithms(&self.clusters));
+        // Where there are many cells, most counts are small.
+        let of_small: Vec<f64> = (0..self.cells.len().min(64)).map(|count| (count.max(1) as f64).ln()).collect();
+        let ln_total = total.ln();
         let information = |cell: &Cell| {
-            let (count, independent) =
-                (cell.count as f64, self.classes[cell.class] as f64 * self.clusters[cell.cluster] as f64);
-            let part = count / total * ((count.ln() - total.ln()) + (2.0 * total.ln() - independent.ln()));
+            let count = f64::from(cell.count);
+            let ln_count = of_small.get(cell.count as usize).copied().unwrap_or_else(|| count.ln());
+            let ln_independent = of_class[cell.class as usize] + of_cluster[cell.cluster as usize];
+            let part = count / total * ((ln_count - ln_total) + (2.0 * ln_total - ln_independent));
             if part.abs() < f64::EPSILON { 0.0 } else { part }
         };
         self.cells.iter().map(information).sum::<f64>().max(0.0)
@@ -105,6 +186,10 @@ impl Contingency {
     /// 1 for two labellings of one label each or of no samples; 0 when only one of them has one label, and when chance
     /// alone gives all that the normaliser allows (scikit-learn returns rounding errors divided by each other there).
     pub fn adjusted_mutual_info(&self, average: Average) -> f64 {
+        self.adjusted(self.mutual_info(), average)
+    }
+
+    pub(super) fn adjusted(&self, information: f64, average: Average) -> f64 {
         if self.is_same_partition() {
             return 1.0;
         }
@@ -116,19 +201,20 @@ impl Contingency {
         if room.abs() <= NO_ROOM * most.max(1.0) {
             return 0.0;
         }
-        (self.mutual_info() - expected) / room
+        (information - expected) / room
     }
 
     /// Mutual information as a share of the entropies' mean, from 0 to 1; edge cases as for
     /// [`Contingency::adjusted_mutual_info`].
     pub fn normalized_mutual_info(&self, average: Average) -> f64 {
+        self.normalized(self.mutual_info(), average)
+    }
+
+    pub(super) fn normalized(&self, information: f64, average: Average) -> f64 {
         if self.classes.len() == self.clusters.len() && self.classes.len() <= 1 {
             return 1.0;
         }
-        match self.mutual_info() {
-            0.0 => 0.0,
-            information => information / self.normaliser(average),
-        }
+        if information == 0.0 { 0.0 } else { information / self.normaliser(average) }
     }
 
     /// How far each cluster holds a single class: 1 - H(true | predicted) / H(true), from 0 to 1; 1 when all true
@@ -144,11 +230,7 @@ impl Contingency {
 
     /// The harmonic mean of homogeneity and completeness, which weighs `beta` times as much; from 0 to 1.
     pub fn v_measure(&self, beta: f64) -> f64 {
-        let (homogeneity, completeness) = (self.homogeneity(), self.completeness());
-        if homogeneity + completeness == 0.0 {
-            return 0.0;
-        }
-        (1.0 + beta) * homogeneity * completeness / (beta * homogeneity + completeness)
+        weighted(self.homogeneity(), self.completeness(), beta)
     }
 
     /// The share of pairs of samples on which the labellings agree, from 0 to 1; 1 without pairs (Rand 1971).
@@ -190,9 +272,40 @@ impl Contingency {
         }
         let mut most = vec![0; self.clusters.len()];
         for cell in &self.cells {
-            most[cell.cluster] = cell.count.max(most[cell.cluster]);
+            let most = &mut most[cell.cluster as usize];
+            *most = u64::from(cell.count).max(*most);
         }
         most.iter().sum::<u64>() as f64 / self.total as f64
+    }
+
+    /// The share of samples whose cluster is assigned to their class, by the one-to-one assignment of clusters to
+    /// classes
+    /// for which it is largest: from 1 / max(classes, clusters) or so to 1; 1 without samples. Clusters beyond the
+    /// number
+    /// of classes count as wrong. O(cells log cells) for most labels, O(min(classes, clusters) cells log cells) at
+    /// most;
+    /// memory O(cells), never classes x clusters.
+    pub fn hungarian_accuracy(&self) -> f64 {
+        if self.total == 0 {
+            return 1.0;
+        }
+        let by_class = self.classes.len() <= self.clusters.len();
+        let (rows, columns) =
+            (self.classes.len().min(self.clusters.len()), self.classes.len().max(self.clusters.len()));
+        let row_of = |cell: &Cell| if by_class { cell.class as usize } else { cell.cluster as usize };
+        let mut starts = vec![0; rows + 1];
+        self.cells.iter().for_each(|cell| starts[row_of(cell) + 1] += 1);
+        for row in 0..rows {
+            starts[row + 1] += starts[row];
+        }
+        let mut places = starts.clone();
+        let mut cells = vec![(0, 0); self.cells.len()];
+        for cell in &self.cells {
+            let place = &mut places[row_of(cell)];
+            cells[*place] = (if by_class { cell.cluster } else { cell.class }, cell.count);
+            *place += 1;
+        }
+        assignment::largest_total(&starts, &cells, columns) as f64 / self.total as f64
     }
 
     /// Whether one labelling is the other with the labels renamed.
@@ -212,8 +325,10 @@ impl Contingency {
 
     /// The ordered pairs of samples; below 2^62, so that products of two counts fit.
     fn pairs(&self) -> Pairs {
-        let squares = |counts: &[u64]| counts.iter().map(|&count| i128::from(count) * i128::from(count)).sum::<i128>();
-        let in_both: i128 = self.cells.iter().map(|cell| i128::from(cell.count) * i128::from(cell.count)).sum();
+        let squares = |counts: &[u64]| i128::from(counts.iter().map(|&count| count * count).sum::<u64>());
+        let square = |cell: &Cell| u64::from(cell.count) * u64::from(cell.count);
+        // Together at most n² < 2^62.
+        let in_both = i128::from(self.cells.iter().map(square).sum::<u64>());
         let (in_classes, in_clusters) = (squares(&self.classes), squares(&self.clusters));
         let total = i128::from(self.total);
         Pairs {
@@ -233,64 +348,6 @@ struct Pairs {
     apart_in_both: i128,
 }
 
-/// Numbers the distinct labels in their order: the number of each label, and how often each number occurs.
-fn numbered(labels: &[i32]) -> (Vec<u32>, Vec<u64>) {
-    let mut distinct = labels.to_vec();
-    distinct.sort_unstable();
-    let mut counts: Vec<u64> = Vec::new();
-    for (at, label) in distinct.iter().enumerate() {
-        match counts.last_mut() {
-            Some(count) if distinct[at - 1] == *label => *count += 1,
-            _ => counts.push(1),
-        }
-    }
-    distinct.dedup();
-    let number = |label| distinct.partition_point(|&other| other < label) as u32;
-    // Labels are mostly 0, 1, 2, ...: then the number is a subtraction away.
-    let contiguous = match (distinct.first(), distinct.last()) {
-        (Some(&first), Some(&last)) => i64::from(last) - i64::from(first) + 1 == distinct.len() as i64,
-        _ => true,
-    };
-    let first = distinct.first().copied().unwrap_or(0);
-    let numbers = if contiguous {
-        labels.iter().map(|&label| label.abs_diff(first)).collect()
-    } else {
-        labels.iter().map(|&label| number(label)).collect()
-    };
-    (numbers, counts)
-}
-
-/// The pairs that occur: samples are sorted by class in one pass, then each class counts its clusters.
-fn cells(class_of: &[u32], classes: &[u64], cluster_of: &[u32], clusters: usize) -> Vec<Cell> {
-    let mut places: Vec<usize> = Vec::with_capacity(classes.len());
-    let mut end = 0;
-    for &count in classes {
-        places.push(end);
-        end += count as usize;
-    }
-    let mut by_class = vec![0; class_of.len()];
-    for (&class, &cluster) in class_of.iter().zip(cluster_of) {
-        by_class[places[class as usize]] = cluster;
-        places[class as usize] += 1;
-    }
-    let mut cells = Vec::new();
-    let mut counts = vec![0_u64; clusters];
-    let mut rest = by_class.as_mut_slice();
-    for (class, &count) in classes.iter().enumerate() {
-        let (members, others) = rest.split_at_mut(count as usize);
-        rest = others;
-        members.iter().for_each(|&cluster| counts[cluster as usize] += 1);
-        members.sort_unstable();
-        for &cluster in members.iter() {
-            let count = std::mem::take(&mut counts[cluster as usize]);
-            if count > 0 {
-                cells.push(Cell { class, cluster: cluster as usize, count });
-            }
-        }
-    }
-    cells
-}
-
 fn entropy(counts: &[u64], total: u64) -> f64 {
     if counts.len() <= 1 {
         return 0.0;
@@ -299,6 +356,14 @@ fn entropy(counts: &[u64], total: u64) -> f64 {
     -counts.iter().map(|&count| count as f64 / total * ((count as f64).ln() - total.ln())).sum::<f64>()
 }
 
-fn share(information: f64, entropy: f64) -> f64 {
+pub(super) fn share(information: f64, entropy: f64) -> f64 {
     if entropy == 0.0 { 1.0 } else { information / entropy }
+}
+
+/// The harmonic mean of homogeneity and completeness, which weighs `beta` times as much.
+pub(super) fn weighted(homogeneity: f64, completeness: f64, beta: f64) -> f64 {
+    if homogeneity + completeness == 0.0 {
+        return 0.0;
+    }
+    (1.0 + beta) * homogeneity * completeness / (beta * homogeneity + completeness)
 }

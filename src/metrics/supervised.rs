@@ -91,3 +91,12 @@ pub fn v_measure_score(labels_true: &[i32], labels_pred: &[i32]) -> Result<f64, 
 pub fn purity_score(labels_true: &[i32], labels_pred: &[i32]) -> Result<f64, MetricError> {
     Ok(Contingency::new(labels_true, labels_pred)?.purity())
 }
+
+/// The share of samples whose cluster is assigned to their class by the best one-to-one assignment, from 0 to 1. See
+/// [`Contingency::hungarian_accuracy`].
+///
+/// # Errors
+/// The labellings differ in length.
+pub fn clustering_accuracy(labels_true: &[i32], labels_pred: &[i32]) -> Result<f64, MetricError> {
+    Ok(Contingency::new(labels_true, labels_pred)?.hungarian_accuracy())
+}

@@ -26,6 +26,7 @@ fn all(truth: &[i32], found: &[i32]) -> Vec<(&'static str, f64)> {
         ("completeness", table.completeness()),
         ("v_measure", table.v_measure(1.0)),
         ("purity", table.purity()),
+        ("hungarian_accuracy", table.hungarian_accuracy()),
         ("n_true", table.classes() as f64),
         ("n_pred", table.clusters() as f64),
     ]
@@ -188,4 +189,83 @@ fn edges_are_those_of_scikit_learn() {
     assert_eq!(expected_mutual_information(&[0, 0], &[0, 1]), Ok(0.0));
     let error = adjusted_rand_score(&[0, 1], &[0]).expect_err("other lengths");
     assert_eq!(error.to_string(), "labels_true has 2 labels, but labels_pred has 1");
+}
+
+/// Accuracy of each labelling with the other by a dense assignment, and all scores against their own methods.
+#[test]
+fn accuracy_and_all_scores() {
+    for truth in &labellings(40) {
+        for found in &labellings(40) {
+            let table = Contingency::new(truth, found).expect("equal lengths");
+            let matrix = table.matrix().expect("small");
+            let counts: Vec<f64> = matrix.counts.iter().map(|&count| count as f64).collect();
+            let columns = matrix.clusters.len();
+            let pairs = linear_sum_assignment(&counts, matrix.classes.len(), columns).expect("finite");
+            let total: f64 = pairs.iter().map(|&(class, cluster)| counts[class * columns + cluster]).sum();
+            assert_eq!(clustering_accuracy(truth, found), Ok(total / 40.0));
+            assert_eq!(clustering_accuracy(found, truth), Ok(total / 40.0));
+            assert_eq!(matrix.classes, table.class_labels());
+            for (at, (&class, &cluster)) in truth.iter().zip(found).enumerate() {
+                let row = matrix.classes.binary_search(&class).expect("a class");
+                let column = matrix.clusters.binary_search(&cluster).expect("a cluster");
+                let times = truth.iter().zip(found).filter(|pair| *pair == (&class, &cluster)).count();
+                assert_eq!(matrix.counts[row * columns + column], times as u64, "sample {at}");
+            }
+
+            let scores = table.scores();
+            let mut expected = all(truth, found);
+            expected.retain(|(name, _)| *name != "expected_mi" && !name.contains("_m") && !name.contains("_geo"));
+            let LabelScores { ami, nmi, mi, ari, ri, fmi, homogeneity, completeness, .. } = scores;
+            let LabelScores { purity, accuracy, n_true, n_pred, .. } = scores;
+            let found = [ami, nmi, mi, ari, ri, fmi, homogeneity, completeness, purity, accuracy];
+            let found: Vec<f64> = found.into_iter().chain([n_true as f64, n_pred as f64]).collect();
+            assert_eq!(found, expected.iter().map(|(_, value)| *value).collect::<Vec<f64>>());
+            assert_eq!(scores.v_measure, table.v_measure(1.0));
+        }
+    }
+}
+
+/// Labels that a table of all labels between would be too long for are numbered by sorting; the counts are the same.
+#[test]
+fn spread_labels_and_many_pairs() {
+    for (n, m) in [(1, 1), (5000, 3), (5000, 700), (9000, 9000)] {
+        let draw = |seed: u64| (0..n).map(|at| ((splitmix(seed, at) >> 11) % m) as i32 - 5).collect::<Vec<i32>>();
+        let spread = |labels: &[i32]| labels.iter().map(|label| (label - m as i32 / 2) * 200_000).collect::<Vec<i32>>();
+        let (truth, found) = (draw(1), draw(2));
+        let (near, far) = (Contingency::new(&truth, &found), Contingency::new(&spread(&truth), &spread(&found)));
+        let (near, far) = (near.expect("equal lengths"), far.expect("equal lengths"));
+        assert_eq!(near.scores(), far.scores());
+        assert!(far.class_labels().is_sorted() && far.cluster_labels().is_sorted());
+        assert_eq!(near.classes(), far.class_labels().len());
+        let (mut naive, mut counted) = (std::collections::BTreeMap::new(), 0);
+        truth.iter().zip(&found).for_each(|pair| *naive.entry(pair).or_insert(0_u64) += 1);
+        if m < 1000 {
+            let matrix = near.matrix().expect("small");
+            for ((class, cluster), count) in naive {
+                let row = matrix.classes.binary_search(class).expect("a class");
+                let column = matrix.clusters.binary_search(cluster).expect("a cluster");
+                assert_eq!(matrix.counts[row * matrix.clusters.len() + column], count);
+                counted += count;
+            }
+            assert_eq!(counted, n);
+        }
+    }
+    let all: Vec<i32> = (0..20_000).collect();
+    let error = Contingency::new(&all, &all).expect("equal").matrix().expect_err("too large").to_string();
+    assert_eq!(error, "contingency matrix = 20000 x 20000: it must have at most 2^27 counts");
+}
+
+#[test]
+fn noise_as_a_cluster_or_removed() {
+    let (truth, found) = ([0, 0, 0, 1, 1, 1], [5, 5, -1, 7, 7, -1]);
+    let removed = LabelScores::new(&truth, &found, Noise::Removed).expect("equal lengths");
+    assert_eq!((removed.ami, removed.accuracy, removed.n_pred), (1.0, 1.0, 2));
+    let cluster = LabelScores::new(&truth, &found, Noise::Cluster).expect("equal lengths");
+    assert_eq!(cluster, Contingency::new(&truth, &found).expect("equal lengths").scores());
+    assert_eq!((cluster.accuracy, cluster.n_pred), (4.0 / 6.0, 3));
+    assert!(cluster.ami < 1.0);
+    assert_eq!(clustered_fraction(&found), 4.0 / 6.0);
+    assert_eq!(clustered_fraction(&[]), 1.0);
+    assert_eq!(Contingency::without_noise(&truth, &[-1; 6]).expect("equal lengths").classes(), 0);
+    assert!(Contingency::without_noise(&truth, &[0]).is_err());
 }

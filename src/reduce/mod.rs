@@ -4,12 +4,15 @@ mod pca;
 mod standardise;
 #[cfg(test)]
 mod tests;
+pub mod umap;
 
 pub use pca::{Components, FittedPca, Pca};
-pub use standardise::{Standardiser, zscore};
+pub use standardise::{Standardiser, average_zscore, dimension_correction, l2_normalise, zscore};
+pub use umap::{Umap, UmapFit};
 
 use crate::linalg::LinalgError;
 use crate::points::PointsError;
+use crate::progress::Cancelled;
 
 /// Why points could not be given other coordinates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -44,6 +47,19 @@ pub enum ReduceError {
         /// Columns fitted.
         expected: usize,
     },
+    /// A parameter outside of its range.
+    #[error("{parameter} = {value}: {rule}")]
+    Parameter {
+        /// The parameter's name.
+        parameter: &'static str,
+        /// Its value, as text.
+        value: String,
+        /// What it must be, such as `it must be at least 2`.
+        rule: String,
+    },
+    /// The computation was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// A result that cannot be held in 32 bits.
     #[error(transparent)]
     Points(#[from] PointsError),

@@ -1,5 +1,6 @@
 //! Drives the built program as a user does.
 
+mod batch;
 mod browser;
 mod cases;
 mod command_line;

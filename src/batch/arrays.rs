@@ -1,0 +1,253 @@
+//! Arrays in files: `.npy`, and Parquet with a column for each dimension or one column of lists.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use polars::prelude::{Column, DataFrame, DataType, NamedFrom, Series};
+use polars_io::SerReader as _;
+use polars_io::parquet::read::ParquetReader;
+use polars_io::parquet::write::ParquetWriter;
+
+use super::error::BatchError;
+use crate::cluster::Init;
+use crate::fs;
+use crate::npy::{self, NpyError};
+use crate::points::Points;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Npy,
+    Parquet,
+}
+
+/// The format that a file's name tells.
+fn format(path: &Path) -> Result<Format, BatchError> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("npy") => Ok(Format::Npy),
+        Some("parquet" | "pq") => Ok(Format::Parquet),
+        _ => Err(BatchError::Extension { path: path.to_owned() }),
+    }
+}
+
+/// The points in a file.
+pub(super) fn points(path: &Path) -> Result<Points, BatchError> {
+    match format(path)? {
+        Format::Npy => npy::read_points(path).map_err(|source| BatchError::Npy { path: path.to_owned(), source }),
+        Format::Parquet => points_of_frame(path, &frame(path)?),
+    }
+}
+
+/// The labels in a file.
+pub(super) fn labels(path: &Path) -> Result<Vec<i32>, BatchError> {
+    match format(path)? {
+        Format::Npy => npy::read_labels(path).map_err(|source| BatchError::Npy { path: path.to_owned(), source }),
+        Format::Parquet => labels_of_frame(path, &frame(path)?),
+    }
+}
+
+/// Where K-Means starts: the numbers of rows, or the coordinates of centres.
+pub(super) fn init(path: &Path) -> Result<Init, BatchError> {
+    if format(path)? == Format::Parquet {
+        return Ok(Init::Centers(points(path)?));
+    }
+    let npy = |source: NpyError| BatchError::Npy { path: path.to_owned(), source };
+    let array = npy::read(path).map_err(npy)?;
+    if array.shape.len() != 1 {
+        return Ok(Init::Centers(array.to_points().map_err(npy)?));
+    }
+    let row = |value: i32| usize::try_from(value).map_err(|_| npy(NpyError::Range(f64::from(value))));
+    let rows: Result<Vec<usize>, BatchError> = array.to_labels().map_err(npy)?.into_iter().map(row).collect();
+    Ok(Init::Rows(rows?))
+}
+
+/// A number for each sample.
+pub(super) fn numbers_in(path: &Path) -> Result<Vec<f64>, BatchError> {
+    let array = npy::read(path).map_err(|source| BatchError::Npy { path: path.to_owned(), source })?;
+    Ok(array.to_f64())
+}
+
+/// What is written to a file.
+#[derive(Debug)]
+pub(super) enum Content {
+    Points(Points),
+    Labels(Vec<i32>),
+    /// Rows of a known number of columns.
+    Table(usize, Vec<f64>),
+    /// The same, of numbers of rows.
+    Rows(usize, Vec<u32>),
+    /// A number for each sample.
+    Numbers(Vec<f64>),
+}
+
+/// Files to be written, all of them or none: nothing is written before everything is computed.
+#[derive(Debug, Default)]
+pub(super) struct Outputs(Vec<(PathBuf, Content)>);
+
+impl Outputs {
+    /// Refuses, before anything is computed, what could not be written at the end.
+    pub(super) fn check<'path>(paths: impl IntoIterator<Item = &'path Path>) -> Result<(), BatchError> {
+        let mut seen: Vec<&Path> = Vec::new();
+        for path in paths {
+            format(path)?;
+            if path.is_dir() {
+                return Err(BatchError::Array { path: path.to_owned(), message: "is a folder".to_owned() });
+            }
+            if seen.contains(&path) {
+                let message = "two results cannot go to the same file".to_owned();
+                return Err(BatchError::Array { path: path.to_owned(), message });
+            }
+            seen.push(path);
+        }
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, path: &Path, content: Content) {
+        self.0.push((path.to_owned(), content));
+    }
+
+    /// Writes all files. Each of them is the old one or the whole new one, whatever happens.
+    pub(super) fn write(self) -> Result<(), BatchError> {
+        let mut files = Vec::new();
+        for (path, content) in self.0 {
+            let bytes = bytes(&path, content)?;
+            files.push((path, bytes));
+        }
+        crate::progress::check()?;
+        for (path, bytes) in files {
+            fs::write_atomic(&path, &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn bytes(path: &Path, content: Content) -> Result<Vec<u8>, BatchError> {
+    if format(path)? == Format::Parquet {
+        return parquet(path, content);
+    }
+    Ok(match content {
+        Content::Points(points) => npy::to_bytes(&[points.rows(), points.columns()], points.as_slice()),
+        Content::Labels(labels) => npy::to_bytes(&[labels.len()], &labels),
+        Content::Table(columns, values) => npy::to_bytes(&[values.len() / columns.max(1), columns], &values),
+        Content::Rows(columns, values) => npy::to_bytes(&[values.len() / columns.max(1), columns], &values),
+        Content::Numbers(values) => npy::to_bytes(&[values.len()], &values),
+    })
+}
+
+fn parquet(path: &Path, content: Content) -> Result<Vec<u8>, BatchError> {
+    let columns = match content {
+        Content::Points(points) => {
+            by_column(points.columns(), points.as_slice(), |name, values| Series::new(name, values))
+        }
+        Content::Table(columns, values) => by_column(columns, &values, |name, values| Series::new(name, values)),
+        Content::Rows(columns, values) => by_column(columns, &values, |name, values| Series::new(name, values)),
+        Content::Labels(labels) => vec![Series::new("label".into(), labels).into()],
+        Content::Numbers(values) => vec![Series::new("value".into(), values).into()],
+    };
+    let failed = |error: polars::prelude::PolarsError| broken(path, &error.to_string());
+    let mut frame = DataFrame::new_infer_height(columns).map_err(failed)?;
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes).finish(&mut frame).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Columns `0`, `1` and so on of numbers that stand row after row.
+fn by_column<T: Copy>(
+    columns: usize,
+    values: &[T],
+    series: impl Fn(polars::prelude::PlSmallStr, Vec<T>) -> Series,
+) -> Vec<Column> {
+    (0..columns)
+        .map(|column| {
+            let values = values.iter().skip(column).step_by(columns.max(1)).copied().collect();
+            series(column.to_string().into(), values).into()
+        })
+        .collect()
+}
+
+fn frame(path: &Path) -> Result<DataFrame, BatchError> {
+    let file = File::open(path)
+        .map_err(|error| BatchError::Npy { path: path.to_owned(), source: NpyError::System(error.to_string()) })?;
+    ParquetReader::new(file).finish().map_err(|error| broken(path, &error.to_string()))
+}
+
+fn points_of_frame(path: &Path, frame: &DataFrame) -> Result<Points, BatchError> {
+    if let [column] = frame.columns()
+        && matches!(column.dtype(), DataType::List(_))
+    {
+        return points_of_lists(path, column);
+    }
+    let (rows, columns) = (frame.height(), frame.width());
+    let mut values = Vec::new();
+    let size = rows.checked_mul(columns).unwrap_or(usize::MAX);
+    values
+        .try_reserve_exact(size)
+        .map_err(|_| BatchError::Npy { path: path.to_owned(), source: NpyError::Memory(size) })?;
+    values.resize(size, 0.0);
+    for (at, column) in frame.columns().iter().enumerate() {
+        for (row, value) in numbers(path, column.name(), column.as_materialized_series())?.into_iter().enumerate() {
+            values[row * columns + at] = value;
+        }
+    }
+    Points::new(rows, columns, values).map_err(|error| BatchError::Npy { path: path.to_owned(), source: error.into() })
+}
+
+fn points_of_lists(path: &Path, column: &Column) -> Result<Points, BatchError> {
+    let name = column.name();
+    let lists = column.as_materialized_series().list().map_err(|error| broken(path, &error.to_string()))?;
+    let (rows, mut columns, mut values) = (column.len(), None, Vec::new());
+    for (row, list) in lists.amortized_iter().enumerate() {
+        let Some(list) = list else {
+            return Err(broken(path, &format!("column {name}, row {row} is null: every point must be there")));
+        };
+        let list = numbers(path, name, list.as_ref())?;
+        let expected = *columns.get_or_insert(list.len());
+        if list.len() != expected {
+            let found = list.len();
+            return Err(broken(
+                path,
+                &format!("column {name}, row {row} has {found} numbers, but row 0 has {expected}"),
+            ));
+        }
+        values.extend(list);
+    }
+    Points::new(rows, columns.unwrap_or(1), values)
+        .map_err(|error| BatchError::Npy { path: path.to_owned(), source: error.into() })
+}
+
+/// The numbers of a column, none missing.
+fn numbers(path: &Path, name: &str, series: &Series) -> Result<Vec<f32>, BatchError> {
+    if !series.dtype().is_primitive_numeric() {
+        return Err(broken(path, &format!("column {name} has values of type {}: numbers are needed", series.dtype())));
+    }
+    if series.null_count() > 0 {
+        return Err(broken(
+            path,
+            &format!("column {name} has {} nulls: coordinates must be there", series.null_count()),
+        ));
+    }
+    let single = series.cast(&DataType::Float32).map_err(|error| broken(path, &error.to_string()))?;
+    let single = single.f32().map_err(|error| broken(path, &error.to_string()))?;
+    Ok(single.into_no_null_iter().collect())
+}
+
+fn labels_of_frame(path: &Path, frame: &DataFrame) -> Result<Vec<i32>, BatchError> {
+    let [column] = frame.columns() else {
+        return Err(broken(path, &format!("{} columns: labels are one column of integers", frame.width())));
+    };
+    let name = column.name();
+    if !column.dtype().is_integer() {
+        return Err(broken(path, &format!("column {name} has values of type {}: labels are integers", column.dtype())));
+    }
+    if column.null_count() > 0 {
+        return Err(broken(path, &format!("column {name} has {} nulls: labels must be there", column.null_count())));
+    }
+    // What 32 bits cannot hold is an error in a strict cast.
+    let labels = column.as_materialized_series().strict_cast(&DataType::Int32);
+    let labels = labels.map_err(|error| broken(path, &error.to_string()))?;
+    Ok(labels.i32().map_err(|error| broken(path, &error.to_string()))?.into_no_null_iter().collect())
+}
+
+fn broken(path: &Path, message: &str) -> BatchError {
+    BatchError::Array { path: path.to_owned(), message: message.to_owned() }
+}

@@ -1,0 +1,363 @@
+//! The nearest neighbours of points, by exact search.
+//!
+//! All pairs are compared tile by tile; every point keeps a short list of the best seen so far, and a tile is looked at
+//! more closely only where one of its distances is below what a list already holds. Each pair is computed once and
+//! offered to both points. The few that are left are measured again from differences before they are ordered.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::pairs::tournament;
+use super::simd::{Float, WIDTH};
+use super::space::{BLOCK, Finish};
+use super::tile::{LANES, Place, Sink, Tile};
+use super::{LinalgError, Metric, Space};
+use crate::points::Points;
+
+/// Neighbours kept beyond those asked for, so that rounding errors of the first look cannot lose one.
+const SPARE: usize = 8;
+
+/// The nearest neighbours of every point: ascending distance, of equal ones the lower index first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Neighbours {
+    /// How many neighbours each point has.
+    pub k: usize,
+    /// n x `k` numbers of points.
+    pub indices: Vec<u32>,
+    /// n x `k` distances.
+    pub distances: Vec<f32>,
+}
+
+impl Neighbours {
+    /// How many points there are.
+    pub fn rows(&self) -> usize {
+        self.indices.len() / self.k.max(1)
+    }
+
+    /// The neighbours of a point and their distances.
+    ///
+    /// # Panics
+    /// As indexing a slice: `row` must be below [`Neighbours::rows`].
+    pub fn of(&self, row: usize) -> (&[u32], &[f32]) {
+        let range = row * self.k..(row + 1) * self.k;
+        (&self.indices[range.clone()], &self.distances[range])
+    }
+}
+
+/// The `k` nearest other points of every point, at most n - 1. O(n² d), memory O(n k), all threads.
+///
+/// # Errors
+/// The computation was told to stop.
+pub fn nearest_neighbours(space: &Space, k: usize) -> Result<Neighbours, LinalgError> {
+    let rows = space.rows();
+    let k = k.min(rows.saturating_sub(1));
+    let mut blocks: Vec<Lists> = blocks(rows).map(|block| Lists::new(block, k)).collect();
+    if k > 0 {
+        tournament::<_, LinalgError>(&mut blocks, |(_, a), b| {
+            let mut panels = Vec::new();
+            let own = a.block.clone();
+            let (others, lanes) = match b {
+                Some((_, lists)) => (lists.block.clone(), Some(lists)),
+                None => (own.clone(), None),
+            };
+            let mut sink =
+                Offer { first: others.start, count: others.len(), skip_self: lanes.is_none(), rows: a, lanes };
+            space.block(own, space, others, Finish::Order, &mut panels, &mut sink);
+            Ok(())
+        })?;
+    }
+    Ok(collect(blocks, k, space, space))
+}
+
+/// The `k` nearest base points of every query, at most all; a query that is one of them finds itself. O(n m d), memory
+/// O(m k), all threads.
+///
+/// # Errors
+/// Base and queries have different numbers of columns; the computation was told to stop.
+pub fn nearest_of(base: &Points, queries: &Points, metric: Metric, k: usize) -> Result<Neighbours, LinalgError> {
+    let base = Space::new(base, metric)?;
+    let queries = base.with(queries)?;
+    let k = k.min(base.rows());
+    let mut found: Vec<Lists> = blocks(queries.rows()).map(|block| Lists::new(block, k)).collect();
+    if k > 0 {
+        found.par_iter_mut().with_max_len(1).try_for_each_init(Vec::new, |panels, lists| {
+            for others in blocks(base.rows()) {
+                crate::progress::check()?;
+                let own = lists.block.clone();
+                let mut sink =
+                    Offer { first: others.start, count: others.len(), skip_self: false, rows: lists, lanes: None };
+                queries.block(own, &base, others, Finish::Order, panels, &mut sink);
+            }
+            Ok::<(), LinalgError>(())
+        })?;
+    }
+    Ok(collect(found, k, &queries, &base))
+}
+
+fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(BLOCK).map(move |first| first..(first + BLOCK).min(rows))
+}
+
+/// The best candidates of each point of a block.
+struct Lists {
+    block: Range<usize>,
+    /// Candidates kept when a list is cut.
+    kept: usize,
+    /// Places in a list.
+    places: usize,
+    candidates: Vec<(f32, u32)>,
+    lengths: Vec<usize>,
+    /// Nothing farther than this can be among the kept ones; a whole number of panels.
+    limits: Vec<f32>,
+}
+
+impl Lists {
+    fn new(block: Range<usize>, k: usize) -> Lists {
+        let kept = k + SPARE;
+        let places = 2 * kept + LANES;
+        let count = block.len();
+        Lists {
+            block,
+            kept,
+            places,
+            candidates: vec![(0.0, 0); count * places],
+            lengths: vec![0; count],
+            limits: vec![f32::INFINITY; count.next_multiple_of(LANES)],
+        }
+    }
+
+    #[inline]
+    fn offer(&mut self, point: usize, order: f32, other: u32) {
+        let length = self.lengths[point];
+        self.candidates[point * self.places + length] = (order, other);
+        self.lengths[point] = length + 1;
+        if length + 1 == self.places {
+            self.cut(point);
+        }
+    }
+
+    #[cold]
+    fn cut(&mut self, point: usize) {
+        let list = &mut self.candidates[point * self.places..][..self.places];
+        list.select_nth_unstable_by(self.kept - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        self.limits[point] = list[self.kept - 1].0;
+        self.lengths[point] = self.kept;
+    }
+}
+
+/// Offers the pairs of a tile to the lists of the rows, and to those of the lanes.
+struct Offer<'lists> {
+    /// The point in the first lane of the first panel.
+    first: usize,
+    /// How many points the panels hold.
+    count: usize,
+    skip_self: bool,
+    rows: &'lists mut Lists,
+    lanes: Option<&'lists mut Lists>,
+}
+
+impl Sink for Offer<'_> {
+    #[inline(always)]
+    fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
+        let first_lane = place.panel * LANES;
+        for (row, values) in tile.iter().enumerate().take(place.rows) {
+            let row = place.row + row;
+            let limit = V::splat(self.rows.limits[row]);
+            for (half, lanes) in values.as_chunks::<WIDTH>().0.iter().enumerate() {
+                let first = first_lane + half * WIDTH;
+                let valid = match self.count.saturating_sub(first) {
+                    left if left >= WIDTH => u16::MAX,
+                    left => (1 << left) - 1,
+                };
+                let orders = V::load(lanes);
+                let mut near = orders.at_most(limit) & valid;
+                while near != 0 {
+                    let lane = near.trailing_zeros() as usize;
+                    near &= near - 1;
+                    let other = self.first + first + lane;
+                    if !(self.skip_self && other == self.rows.block.start + row) {
+                        self.rows.offer(row, lanes[lane], other as u32);
+                    }
+                }
+                if let Some(lists) = &mut self.lanes {
+                    let limits = &lists.limits.as_chunks::<WIDTH>().0[first / WIDTH];
+                    let mut near = orders.at_most(V::load(limits)) & valid;
+                    while near != 0 {
+                        let lane = near.trailing_zeros() as usize;
+                        near &= near - 1;
+                        lists.offer(first + lane, lanes[lane], (self.rows.block.start + row) as u32);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Measures the candidates again, in the order that comes out keeps the first `k`.
+fn collect(blocks: Vec<Lists>, k: usize, own: &Space, base: &Space) -> Neighbours {
+    let rows: usize = blocks.iter().map(|lists| lists.block.len()).sum();
+    let (mut indices, mut distances) = (vec![0; rows * k], vec![0.0; rows * k]);
+    if k == 0 {
+        return Neighbours { k, indices, distances };
+    }
+    let out = indices.par_chunks_mut(BLOCK * k).zip(distances.par_chunks_mut(BLOCK * k));
+    blocks.into_par_iter().zip(out).for_each(|(lists, (indices, distances))| {
+        let mut measured = Vec::with_capacity(lists.places);
+        let out = indices.chunks_exact_mut(k).zip(distances.chunks_exact_mut(k));
+        for (at, (indices, distances)) in out.enumerate() {
+            measured.clear();
+            let list = &mut lists.candidates[at * lists.places..][..lists.lengths[at]].to_vec();
+            if list.len() > lists.kept {
+                list.select_nth_unstable_by(lists.kept - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+                list.truncate(lists.kept);
+            }
+            let row = lists.block.start + at;
+            measured.extend(list.iter().map(|&(_, other)| (own.distance_to(row, base, other as usize) as f32, other)));
+            measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            for ((index, distance), &(measured, other)) in indices.iter_mut().zip(distances).zip(&measured) {
+                (*index, *distance) = (other, measured);
+            }
+        }
+    });
+    Neighbours { k, indices, distances }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METRICS: [Metric; 5] =
+        [Metric::Euclidean, Metric::Cityblock, Metric::Chebyshev, Metric::Cosine, Metric::Arccos];
+
+    /// Points in a few loose groups, with some copies among them.
+    fn scattered(rows: usize, columns: usize) -> Points {
+        let mut state = 12345_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let mut values: Vec<f32> = (0..rows * columns).map(|at| (at / columns % 7) as f32 + random()).collect();
+        values.copy_within(0..columns, (rows - 1) * columns);
+        Points::new(rows, columns, values).expect("valid")
+    }
+
+    fn naive(base: &Points, query: &[f32], metric: Metric, skip: Option<usize>) -> Vec<(f64, usize)> {
+        let all = base.iter().enumerate().filter(|(at, _)| Some(*at) != skip);
+        let mut all: Vec<(f64, usize)> = all.map(|(at, row)| (metric.distance(query, row), at)).collect();
+        all.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        all
+    }
+
+    #[test]
+    fn equal_a_naive_search() {
+        for (rows, columns, k) in [(2, 3, 1), (40, 3, 5), (700, 20, 12), (1100, 90, 30)] {
+            let points = scattered(rows, columns);
+            for metric in METRICS {
+                let space = Space::new(&points, metric).expect("prepared");
+                let found = nearest_neighbours(&space, k).expect("found");
+                assert_eq!((found.rows(), found.k), (rows, k));
+                for row in (0..rows).step_by(37).chain([rows - 1]) {
+                    let expected = naive(&points, points.row(row), metric, Some(row));
+                    let (indices, distances) = found.of(row);
+                    for (at, (&index, &distance)) in indices.iter().zip(distances).enumerate() {
+                        let (expected, _) = expected[at];
+                        let own = metric.distance(points.row(row), points.row(index as usize));
+                        let close = |a: f64, b: f64| (a - b).abs() <= 2e-6 * b.max(1e-1);
+                        assert!(close(f64::from(distance), expected), "{metric} {row}: {distance}, not {expected}");
+                        assert!(
+                            close(own, expected) && index as usize != row,
+                            "{metric} {row}: {index} is no neighbour"
+                        );
+                    }
+                    let mut distinct = indices.to_vec();
+                    distinct.sort_unstable();
+                    distinct.dedup();
+                    assert_eq!(distinct.len(), k);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn queries_find_themselves_in_the_base() {
+        let points = scattered(600, 70);
+        for metric in METRICS {
+            let found = nearest_of(&points, &points, metric, 3).expect("found");
+            for row in 0..599 {
+                assert!(found.of(row).1[0] < 1e-3, "{metric}");
+                assert!(row == 0 || metric == Metric::Cosine || found.of(row).0[0] == row as u32, "{metric}");
+            }
+        }
+        assert_eq!(nearest_of(&points, &points, Metric::Euclidean, 9999).expect("found").k, 600);
+        let narrow = Points::new(1, 2, vec![0.0; 2]).expect("valid");
+        let error = nearest_of(&points, &narrow, Metric::Euclidean, 1).expect_err("other columns").to_string();
+        assert_eq!(error, "distances: a point has 2 numbers, 70 are needed");
+    }
+
+    #[test]
+    fn few_points_equal_points_and_threads() {
+        let one = Points::new(1, 2, vec![1.0, 2.0]).expect("valid");
+        let found = nearest_neighbours(&Space::new(&one, Metric::Euclidean).expect("prepared"), 5).expect("found");
+        assert_eq!(found, Neighbours { k: 0, indices: Vec::new(), distances: Vec::new() });
+        let equal = Points::new(900, 100, vec![0.1; 90_000]).expect("valid");
+        let found = nearest_neighbours(&Space::new(&equal, Metric::Euclidean).expect("prepared"), 3).expect("found");
+        assert_eq!((found.of(0), found.of(899)), ((&[1, 2, 3][..], &[0.0; 3][..]), (&[0, 1, 2][..], &[0.0; 3][..])));
+        let points = scattered(1500, 80);
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            let space = Space::new(&points, Metric::Euclidean).expect("prepared");
+            pool.install(|| nearest_neighbours(&space, 10)).expect("found")
+        };
+        assert_eq!(run(1), run(3));
+    }
+
+    #[test]
+    fn matrices_equal_single_distances() {
+        for (rows, columns) in [(1, 1), (2, 5), (530, 30), (1030, 100)] {
+            let points = scattered(rows, columns);
+            for metric in METRICS {
+                let space = Space::new(&points, metric).expect("prepared");
+                let (condensed, square) = (space.condensed().expect("fits"), space.square().expect("fits"));
+                assert_eq!((condensed.len(), square.len()), (rows * (rows - 1) / 2, rows * rows));
+                let mut from = vec![0.0; rows];
+                for a in (0..rows).step_by(61) {
+                    space.distances_from(a, 0, &mut from);
+                    for b in 0..rows {
+                        let (i, j) = (a.min(b), a.max(b));
+                        let expected = if a == b { 0.0 } else { metric.distance(points.row(a), points.row(b)) };
+                        let mut found = vec![square[a * rows + b], square[b * rows + a], space.distance(a, b) as f32];
+                        found.push(from[b]);
+                        if i < j {
+                            found.push(condensed[i * (2 * rows - i - 1) / 2 + j - i - 1]);
+                        }
+                        for found in found {
+                            let (found, allowed) = (f64::from(found), 5e-6 * expected.max(0.3));
+                            assert!((found - expected).abs() <= allowed, "{metric} {a} {b}: {found} is not {expected}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn distances_of_huge_and_tiny_numbers() {
+        for scale in [1e-25_f32, 1e25] {
+            for columns in [3, 90] {
+                let values = scattered(50, columns).as_slice().iter().map(|value| value * scale).collect();
+                let points = Points::new(50, columns, values).expect("valid");
+                for metric in METRICS {
+                    let space = Space::new(&points, metric).expect("prepared");
+                    let found = nearest_neighbours(&space, 4).expect("found");
+                    for row in 0..49 {
+                        let (indices, distances) = found.of(row);
+                        let expected = metric.distance(points.row(row), points.row(indices[3] as usize));
+                        let error = (f64::from(distances[3]) - expected).abs();
+                        assert!(error <= 1e-5 * expected.max(0.1 * f64::from(scale).min(1.0)), "{metric} {scale}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! All pairs of blocks, on all threads, in an order that does not depend on their number.
+
+use rayon::prelude::*;
+
+use crate::progress::Cancelled;
+
+/// Visits every pair of states once, a state with itself (then the second argument is `None`) included.
+///
+/// The pairs run in the rounds of a tournament (the circle method): no state is in two pairs of a round, so both may be
+/// changed without a lock, and each state meets the others in the same order however many threads there are.
+///
+/// # Errors
+/// The first error of `visit`, after the round in which it came; the computation was told to stop.
+pub(super) fn tournament<T: Send, E: From<Cancelled> + Send>(
+    states: &mut [T],
+    visit: impl Fn((usize, &mut T), Option<(usize, &mut T)>) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let count = states.len();
+    states.par_iter_mut().enumerate().try_for_each(|state| visit(state, None))?;
+    // With an odd number, one of an even number of places is empty: its opponent rests.
+    let places = count + count % 2;
+    for round in 1..places.max(1) {
+        crate::progress::check()?;
+        let mut waiting: Vec<Option<(usize, &mut T)>> = states.iter_mut().enumerate().map(Some).collect();
+        let mut pairs = Vec::with_capacity(places / 2);
+        for place in 0..places / 2 {
+            let (a, b) = (seat(place, round, places), seat(places - 1 - place, round, places));
+            let (a, b) = (a.min(b), a.max(b));
+            if b < count
+                && let (Some(a), Some(b)) = (waiting[a].take(), waiting[b].take())
+            {
+                pairs.push((a, b));
+            }
+        }
+        pairs.into_par_iter().with_max_len(1).try_for_each(|(a, b)| visit(a, Some(b)))?;
+    }
+    Ok(())
+}
+
+/// Who sits at a place in a round: the first stays, the others move on by one each round.
+fn seat(place: usize, round: usize, places: usize) -> usize {
+    if place == 0 { 0 } else { (place - 1 + round) % (places - 1) + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_meets_once_in_a_fixed_order() {
+        for count in 0..9 {
+            let run = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+                let mut met: Vec<Vec<usize>> = vec![Vec::new(); count];
+                let visit = |(a, a_met): (usize, &mut Vec<usize>), b: Option<(usize, &mut Vec<usize>)>| {
+                    match b {
+                        None => a_met.push(a),
+                        Some((b, b_met)) => {
+                            assert!(a < b);
+                            a_met.push(b);
+                            b_met.push(a);
+                        }
+                    }
+                    Ok::<(), Cancelled>(())
+                };
+                pool.install(|| tournament(&mut met, visit)).expect("not cancelled");
+                met
+            };
+            let met = run(1);
+            assert_eq!(met, run(3));
+            for mut others in met {
+                others.sort_unstable();
+                assert_eq!(others, (0..count).collect::<Vec<_>>());
+            }
+        }
+    }
+}

@@ -1,0 +1,511 @@
+//! Points, prepared once for all the distances of one metric.
+//!
+//! Euclidean distances in few dimensions come from differences. In many, they come from scalar products, which are twice
+//! as fast: |x|² + |y|² - 2xy, around the points' mean. That loses digits where two points are much nearer to one
+//! another than to the mean; such pairs are noticed and computed from differences instead. So all distances are good to
+//! about 1e-6 of themselves, copies of a point are at distance 0, and a distance does not depend on what else is computed.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::pairs::tournament;
+use super::simd::{Float, WIDTH, Work, dispatch};
+use super::tile::{
+    AbsoluteDifference, LANES, LargestDifference, Pairwise, Place, Product, ROWS, Sink, SquaredDifference, Tile, pack,
+    tiles,
+};
+use super::{LinalgError, Metric, columns};
+use crate::points::Points;
+
+/// Up to so many coordinates Euclidean distances are computed from differences.
+const FEW_COLUMNS: usize = 64;
+/// Pairs whose squared distance is a smaller share of |x|² + |y|² than this have lost too many digits in a product.
+const NEAR: f32 = 1.0 / 16.0;
+/// Coordinates are rescaled unless the largest is between 1 / `LARGE` and `LARGE`, so that no square overflows.
+const LARGE: f32 = (1_u64 << 40) as f32;
+/// Rows prepared by one task.
+const ROWS_PER_CHUNK: usize = 512;
+/// Rows of a block: with a panel of others, a block of 768 coordinates stays in a core's caches.
+pub(super) const BLOCK: usize = 512;
+
+/// Points prepared for distances of one metric.
+#[derive(Clone, Debug)]
+pub struct Space<'points> {
+    metric: Metric,
+    columns: usize,
+    /// Row-major: as given, or centred, normalised, rescaled.
+    values: Cow<'points, [f32]>,
+    /// The squared length of each row; empty unless products are used for Euclidean distances.
+    squared: Vec<f32>,
+    /// What was taken off each row; empty if nothing.
+    centre: Vec<f64>,
+    /// Multiplied into each value.
+    scale: f32,
+}
+
+/// What is computed for a pair before it is made a distance.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Squares,
+    Products,
+    Absolutes,
+    Largest,
+    Cosines,
+}
+
+impl<'points> Space<'points> {
+    /// Prepares the points. O(n d), memory one copy of them, none where they can be used as they are.
+    ///
+    /// # Errors
+    /// The copy does not fit the memory.
+    pub fn new(points: &'points Points, metric: Metric) -> Result<Space<'points>, LinalgError> {
+        let columns = points.columns();
+        let largest = points
+            .as_slice()
+            .par_chunks(ROWS_PER_CHUNK * columns)
+            .map(|values| values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs())))
+            .reduce(|| 0.0, f32::max);
+        let scale = match metric {
+            Metric::Euclidean | Metric::Cityblock if largest > LARGE || (largest > 0.0 && largest < 1.0 / LARGE) => {
+                (-largest.log2().floor()).clamp(-126.0, 126.0).exp2()
+            }
+            _ => 1.0,
+        };
+        let mut space =
+            Space { metric, columns, values: Cow::Borrowed(&[]), squared: Vec::new(), centre: Vec::new(), scale };
+        if space.form() == Form::Products {
+            // The mean of unit vectors is not the mean of the points, but any centre will do.
+            space.centre = match metric {
+                Metric::Arccos => vec![0.0; columns],
+                _ => columns::means(points),
+            };
+        }
+        space.prepare(points)?;
+        Ok(space)
+    }
+
+    /// Other points, prepared in the same way, so that their distances to these can be had.
+    ///
+    /// # Errors
+    /// Another number of columns; the copy does not fit the memory.
+    pub fn with<'others>(&self, points: &'others Points) -> Result<Space<'others>, LinalgError> {
+        if points.columns() != self.columns {
+            let (found, expected) = (points.columns(), self.columns);
+            return Err(LinalgError::Shape { operation: "distances", name: "a point", found, expected });
+        }
+        let mut space = Space {
+            metric: self.metric,
+            columns: self.columns,
+            values: Cow::Borrowed(&[]),
+            squared: Vec::new(),
+            centre: self.centre.clone(),
+            scale: self.scale,
+        };
+        space.prepare(points)?;
+        Ok(space)
+    }
+
+    fn form(&self) -> Form {
+        match self.metric {
+            Metric::Euclidean | Metric::Arccos if self.columns <= FEW_COLUMNS => Form::Squares,
+            Metric::Euclidean | Metric::Arccos => Form::Products,
+            Metric::Cityblock => Form::Absolutes,
+            Metric::Chebyshev => Form::Largest,
+            Metric::Cosine => Form::Cosines,
+        }
+    }
+
+    fn prepare(&mut self, points: &'points Points) -> Result<(), LinalgError> {
+        let columns = self.columns;
+        let normalise = matches!(self.metric, Metric::Cosine | Metric::Arccos);
+        if !normalise && self.centre.is_empty() && self.scale == 1.0 {
+            self.values = Cow::Borrowed(points.as_slice());
+        } else {
+            let mut values = zeros("distances", points.as_slice().len())?;
+            let (scale, centre) = (f64::from(self.scale), &self.centre);
+            let chunk = ROWS_PER_CHUNK * columns;
+            values.par_chunks_mut(chunk).zip(points.as_slice().par_chunks(chunk)).for_each(|(values, rows)| {
+                for (values, row) in values.chunks_exact_mut(columns).zip(rows.chunks_exact(columns)) {
+                    let scale = if normalise { 1.0 / length(row) } else { scale };
+                    if centre.is_empty() {
+                        values.iter_mut().zip(row).for_each(|(value, &x)| *value = (f64::from(x) * scale) as f32);
+                    } else {
+                        for ((value, &x), centre) in values.iter_mut().zip(row).zip(centre) {
+                            *value = ((f64::from(x) - centre) * scale) as f32;
+                        }
+                    }
+                }
+            });
+            self.values = Cow::Owned(values);
+        }
+        if self.form() == Form::Products {
+            let squared =
+                |row: &[f32]| row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>() as f32;
+            self.squared = self
+                .values
+                .par_chunks(ROWS_PER_CHUNK * columns)
+                .flat_map_iter(|rows| rows.chunks_exact(columns).map(squared))
+                .collect();
+        }
+        Ok(())
+    }
+
+    /// How many points there are.
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.columns
+    }
+
+    /// How many coordinates each has.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The metric of the distances.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// The distance of two points, in 64 bits from their prepared coordinates. O(d).
+    ///
+    /// # Panics
+    /// As indexing a slice: `a` and `b` must be below [`Space::rows`].
+    pub fn distance(&self, a: usize, b: usize) -> f64 {
+        self.distance_between(self.row(a), self.row(b))
+    }
+
+    /// The distance to a point of another space that was prepared in the same way, see [`Space::with`]. O(d).
+    ///
+    /// # Panics
+    /// As indexing a slice.
+    pub fn distance_to(&self, a: usize, others: &Space, b: usize) -> f64 {
+        self.distance_between(self.row(a), others.row(b))
+    }
+
+    fn distance_between(&self, a: &[f32], b: &[f32]) -> f64 {
+        let metric = if self.metric == Metric::Arccos { Metric::Euclidean } else { self.metric };
+        metric.distance(a, b) / f64::from(self.scale)
+    }
+
+    fn row(&self, index: usize) -> &[f32] {
+        &self.values[index * self.columns..(index + 1) * self.columns]
+    }
+
+    /// The distances from point `row` to the points `first`, `first + 1` and so on, one for each place of `out`. O(d) for
+    /// each, on one thread.
+    ///
+    /// # Panics
+    /// As indexing a slice: `row` and `first + out.len() - 1` must be below [`Space::rows`].
+    pub fn distances_from(&self, row: usize, first: usize, out: &mut [f32]) {
+        let others = &self.values[first * self.columns..(first + out.len()) * self.columns];
+        let row = self.row(row);
+        match self.form() {
+            // One row is bound by memory, not by arithmetic: differences cost nothing more than products.
+            Form::Squares | Form::Products => dispatch(OneToMany { pairwise: SquaredDifference, row, others, out }),
+            Form::Absolutes => dispatch(OneToMany { pairwise: AbsoluteDifference, row, others, out }),
+            Form::Largest => dispatch(OneToMany { pairwise: LargestDifference, row, others, out }),
+            Form::Cosines => dispatch(OneToMany { pairwise: Product, row, others, out }),
+        }
+        let unscale = 1.0 / self.scale;
+        for distance in out {
+            *distance = match self.form() {
+                Form::Squares | Form::Products => distance.sqrt(),
+                Form::Absolutes | Form::Largest => *distance,
+                Form::Cosines => (1.0 - *distance).clamp(0.0, 2.0),
+            } * unscale;
+        }
+    }
+
+    /// The distances of all pairs i < j in the order of SciPy's `pdist`: n(n-1)/2 numbers. O(n² d), all threads.
+    ///
+    /// # Errors
+    /// The memory for them cannot be had; the computation was told to stop.
+    pub fn condensed(&self) -> Result<Vec<f32>, LinalgError> {
+        let rows = self.rows();
+        let too_many = LinalgError::Memory { operation: "condensed", bytes: usize::MAX };
+        let count = rows.checked_mul(rows.saturating_sub(1)).ok_or(too_many)? / 2;
+        let mut distances = zeros("condensed", count)?;
+        let mut blocks = Vec::new();
+        let mut rest = distances.as_mut_slice();
+        for first in (0..rows).step_by(BLOCK) {
+            let block = first..(first + BLOCK).min(rows);
+            let length = block.clone().map(|row| rows - 1 - row).sum();
+            let (own, others) = rest.split_at_mut(length);
+            rest = others;
+            blocks.push((block, own));
+        }
+        blocks.into_par_iter().with_max_len(1).try_for_each_init(Vec::new, |panels, (block, own)| {
+            for first in (block.start..rows).step_by(BLOCK) {
+                crate::progress::check()?;
+                let columns = first..(first + BLOCK).min(rows);
+                let mut sink = Condensed { rows, block: block.start, first, out: own };
+                self.block(block.clone(), self, columns, Finish::Distance, panels, &mut sink);
+            }
+            Ok::<(), LinalgError>(())
+        })?;
+        Ok(distances)
+    }
+
+    /// The distances of all pairs, row after row: n x n numbers, symmetric, 0 on the diagonal. O(n² d), all threads.
+    ///
+    /// # Errors
+    /// The memory for them cannot be had; the computation was told to stop.
+    pub fn square(&self) -> Result<Vec<f32>, LinalgError> {
+        let rows = self.rows();
+        let too_many = LinalgError::Memory { operation: "square", bytes: usize::MAX };
+        let mut distances = zeros("square", rows.checked_mul(rows).ok_or(too_many)?)?;
+        let mut blocks: Vec<&mut [f32]> = distances.chunks_mut((BLOCK * rows).max(1)).collect();
+        tournament::<_, LinalgError>(&mut blocks, |(a, a_out), b| {
+            let range = |block: usize| block * BLOCK..((block + 1) * BLOCK).min(rows);
+            let mut panels = Vec::new();
+            let (b, b_out) = match b {
+                Some((b, b_out)) => (b, Some(b_out)),
+                None => (a, None),
+            };
+            let mut sink = Square { rows, first: range(b).start, count: range(b).len(), out: a_out };
+            self.block(range(a), self, range(b), Finish::Distance, &mut panels, &mut sink);
+            match b_out {
+                Some(b_out) => {
+                    for (at, row) in range(a).enumerate() {
+                        let from = &a_out[at * rows + range(b).start..][..range(b).len()];
+                        from.iter().enumerate().for_each(|(to, &distance)| b_out[to * rows + row] = distance);
+                    }
+                }
+                None => {
+                    for (at, row) in range(a).enumerate() {
+                        a_out[at * rows + row] = 0.0;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(distances)
+    }
+
+    /// Gives the distances between the points in `rows` and the points in `columns` of `others`, prepared in the same
+    /// way, to the sink, tile by tile; `panels` is room to work in. One thread.
+    pub(super) fn block<S: Sink>(
+        &self,
+        rows: Range<usize>,
+        others: &Space,
+        columns: Range<usize>,
+        finish: Finish,
+        panels: &mut Vec<f32>,
+        sink: &mut S,
+    ) {
+        let width = self.columns;
+        let other_rows = &others.values[columns.start * width..columns.end * width];
+        pack(other_rows, width, panels);
+        let own_rows = &self.values[rows.start * width..rows.end * width];
+        let (form, count) = (self.form(), columns.len());
+        let mut other = Vec::new();
+        if form == Form::Products {
+            // Lanes beyond the last point are infinitely far.
+            other.extend_from_slice(&others.squared[columns]);
+            other.resize(other.len().next_multiple_of(LANES), f32::INFINITY);
+        }
+        let own = if form == Form::Products { &self.squared[rows] } else { &[] };
+        let unscale = 1.0 / self.scale;
+        let mut sink =
+            Finished { form, finish, columns: width, own_rows, other_rows, own, other: &other, unscale, sink };
+        match form {
+            Form::Squares => tiles(SquaredDifference, own_rows, width, panels, count, &mut sink),
+            Form::Products | Form::Cosines => tiles(Product, own_rows, width, panels, count, &mut sink),
+            Form::Absolutes => tiles(AbsoluteDifference, own_rows, width, panels, count, &mut sink),
+            Form::Largest => tiles(LargestDifference, own_rows, width, panels, count, &mut sink),
+        }
+    }
+
+    /// Turns what [`Finish::Order`] gave into a distance.
+    pub(super) fn distance_of_order(&self, order: f32) -> f32 {
+        match self.form() {
+            Form::Squares | Form::Products => order.sqrt() / self.scale,
+            Form::Absolutes => order / self.scale,
+            Form::Largest | Form::Cosines => order,
+        }
+    }
+}
+
+/// What a sink wants of a pair.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Finish {
+    /// Its distance.
+    Distance,
+    /// Anything that grows with its distance; cheaper.
+    Order,
+}
+
+/// Turns sums over coordinates into distances, and hands them on.
+struct Finished<'work, S> {
+    form: Form,
+    finish: Finish,
+    columns: usize,
+    own_rows: &'work [f32],
+    other_rows: &'work [f32],
+    /// The squared lengths of the rows, and of the points in the lanes.
+    own: &'work [f32],
+    other: &'work [f32],
+    unscale: f32,
+    sink: &'work mut S,
+}
+
+impl<S: Sink> Sink for Finished<'_, S> {
+    #[inline(always)]
+    fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
+        let other = self.other.get(place.panel * LANES..).unwrap_or(&[]).as_chunks::<WIDTH>().0;
+        let zero = V::splat(0.0);
+        let unscale = V::splat(self.unscale);
+        for (row, lanes) in tile.iter_mut().enumerate() {
+            if self.form == Form::Products {
+                let at = (place.row + row).min(self.own.len() - 1);
+                let own = V::splat(self.own[at]);
+                for (half, (lanes, other)) in lanes.as_chunks_mut::<WIDTH>().0.iter_mut().zip(other).enumerate() {
+                    let sum = own.add(V::load(other));
+                    let squared = sum.multiply_add(V::splat(-2.0), V::load(lanes)).maximum(zero);
+                    squared.store(lanes);
+                    let mut near = squared.at_most(zero.multiply_add(sum, V::splat(NEAR)));
+                    while near != 0 {
+                        let lane = near.trailing_zeros() as usize;
+                        near &= near - 1;
+                        let point = place.panel * LANES + half * WIDTH + lane;
+                        // Lanes beyond the last point are infinitely far, and infinity is at most infinity.
+                        if let Some(b) = self.other_rows.get(point * self.columns..(point + 1) * self.columns) {
+                            let a = &self.own_rows[at * self.columns..(at + 1) * self.columns];
+                            lanes[lane] = one_to_one::<SquaredDifference, V>(SquaredDifference, a, b);
+                        }
+                    }
+                }
+            }
+            if self.form == Form::Cosines {
+                for lanes in lanes.as_chunks_mut::<WIDTH>().0 {
+                    V::splat(1.0).subtract(V::load(lanes)).maximum(zero).store(lanes);
+                }
+            }
+            if self.finish == Finish::Distance {
+                for lanes in lanes.as_chunks_mut::<WIDTH>().0 {
+                    let mut value = V::load(lanes);
+                    if matches!(self.form, Form::Squares | Form::Products) {
+                        value = value.root();
+                    }
+                    zero.multiply_add(value, unscale).store(lanes);
+                }
+            }
+        }
+        self.sink.take::<V>(place, tile);
+    }
+}
+
+/// One row against many, along the coordinates.
+struct OneToMany<'work, P> {
+    pairwise: P,
+    row: &'work [f32],
+    others: &'work [f32],
+    out: &'work mut [f32],
+}
+
+impl<P: Pairwise> Work for OneToMany<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Float, const R: usize, const N: usize>(self) {
+        for (out, other) in self.out.iter_mut().zip(self.others.chunks_exact(self.row.len())) {
+            *out = one_to_one::<P, V>(self.pairwise, self.row, other);
+        }
+    }
+}
+
+/// Two points of as many coordinates, vector by vector.
+#[inline(always)]
+fn one_to_one<P: Pairwise, V: Float>(pairwise: P, a: &[f32], b: &[f32]) -> f32 {
+    let (a, a_rest) = a.as_chunks::<WIDTH>();
+    let (b, b_rest) = b.as_chunks::<WIDTH>();
+    // Two chains of additions, so that one need not wait for the other.
+    let mut sums = [V::splat(0.0); 2];
+    for (a, b) in a.chunks(2).zip(b.chunks(2)) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum = pairwise.add(*sum, V::load(a), V::load(b));
+        }
+    }
+    if !a_rest.is_empty() {
+        let (mut a, mut b) = ([0.0; WIDTH], [0.0; WIDTH]);
+        a[..a_rest.len()].copy_from_slice(a_rest);
+        b[..b_rest.len()].copy_from_slice(b_rest);
+        sums[0] = pairwise.add(sums[0], V::load(&a), V::load(&b));
+    }
+    let mut lanes = [0.0; WIDTH];
+    pairwise.join(sums[0], sums[1]).store(&mut lanes);
+    let mut half = WIDTH / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = pairwise.join_values(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// Writes rows of a condensed matrix.
+struct Condensed<'out> {
+    rows: usize,
+    /// The first row of `out`.
+    block: usize,
+    /// The point in the first lane of the first panel.
+    first: usize,
+    out: &'out mut [f32],
+}
+
+impl Sink for Condensed<'_> {
+    #[inline(always)]
+    fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
+        let before = |row: usize| (row * (2 * self.rows - row - 1)) / 2;
+        let column = self.first + place.panel * LANES;
+        for (at, values) in tile.iter().enumerate().take(place.rows) {
+            let row = self.block + place.row + at;
+            let from = column.max(row + 1);
+            let to = (column + LANES).min(self.rows);
+            if from < to {
+                let place = before(row) - before(self.block) + (from - row - 1);
+                self.out[place..place + (to - from)].copy_from_slice(&values[from - column..to - column]);
+            }
+        }
+    }
+}
+
+/// Writes rows of a square matrix.
+struct Square<'out> {
+    rows: usize,
+    first: usize,
+    count: usize,
+    out: &'out mut [f32],
+}
+
+impl Sink for Square<'_> {
+    #[inline(always)]
+    fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
+        let lanes = LANES.min(self.count - place.panel * LANES);
+        for (at, values) in tile.iter().enumerate().take(place.rows) {
+            let to = (place.row + at) * self.rows + self.first + place.panel * LANES;
+            self.out[to..to + lanes].copy_from_slice(&values[..lanes]);
+        }
+    }
+}
+
+/// Room for so many numbers, or an error where allocation fails.
+pub(super) fn zeros(operation: &'static str, count: usize) -> Result<Vec<f32>, LinalgError> {
+    let mut values = Vec::new();
+    let bytes = count.saturating_mul(size_of::<f32>());
+    values.try_reserve_exact(count).map_err(|_| LinalgError::Memory { operation, bytes })?;
+    values.resize(count, 0.0);
+    Ok(values)
+}
+
+/// The Euclidean length; 1 for the origin, which a division by it leaves where it is.
+fn length(row: &[f32]) -> f64 {
+    match row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt() {
+        0.0 => 1.0,
+        length => length,
+    }
+}
+
+const _: () = assert!(BLOCK.is_multiple_of(LANES) && BLOCK.is_multiple_of(ROWS));

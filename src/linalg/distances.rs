@@ -7,7 +7,7 @@ use super::tile::{LANES, Place, Product, Sink, SquaredDifference, Tile, pack, ti
 use crate::points::Points;
 
 /// Points given to one task: together with a panel they stay in the second-level cache.
-const ROWS_PER_CHUNK: usize = 128;
+const ROWS_PER_CHUNK: usize = 192;
 
 /// Centres, packed for [`nearest`] and [`squared_distances`].
 #[derive(Clone, Debug)]

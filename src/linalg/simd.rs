@@ -301,17 +301,17 @@ pub(super) fn dispatch<W: Work>(work: W) -> W::Output {
             return unsafe { with_avx2(work) };
         }
     }
-    work.run::<Portable<f32>, 4, 1>()
+    work.run::<Portable<f32>, 3, 1>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
 fn with_avx512<W: Work>(work: W) -> W::Output {
-    work.run::<x86::Avx512, 8, 2>()
+    work.run::<x86::Avx512, 6, 2>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn with_avx2<W: Work>(work: W) -> W::Output {
-    work.run::<x86::Avx2, 4, 1>()
+    work.run::<x86::Avx2, 6, 1>()
 }

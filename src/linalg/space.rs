@@ -28,7 +28,7 @@ const LARGE: f32 = (1_u64 << 40) as f32;
 /// Rows prepared by one task.
 const ROWS_PER_CHUNK: usize = 512;
 /// Rows of a block: with a panel of others, a block of 768 coordinates stays in a core's caches.
-pub(super) const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 480;
 
 /// Points prepared for distances of one metric.
 #[derive(Clone, Debug)]

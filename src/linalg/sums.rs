@@ -68,7 +68,7 @@ fn in_pairs<R: Send>(
         match b {
             Some((_, b)) => {
                 let lanes = b.block.clone();
-                let mut sink = Both { groups, rows: a, lanes: b, buffer: [[0.0; LANES]; LANES] };
+                let mut sink = Both { groups, rows: a, lanes: b, buffer: [[0.0; LANES]; BUFFER] };
                 space.block(rows, space, lanes, Finish::Distance, &mut panels, &mut sink);
             }
             None => {
@@ -177,13 +177,17 @@ impl Sink for Lanes<'_> {
     }
 }
 
+/// Rows of a buffer: whole tiles, and whole vectors when turned round.
+const BUFFER: usize = 3 * LANES;
+const _: () = assert!(BUFFER.is_multiple_of(ROWS) && BLOCK.is_multiple_of(BUFFER));
+
 /// Does the same for the points in the lanes and, with the tiles turned round, for those in the rows.
 struct Both<'work> {
     groups: &'work Groups,
     rows: &'work mut Sums,
     lanes: &'work mut Sums,
-    /// Tiles of the same panel until they are as many rows as lanes.
-    buffer: [[f32; LANES]; LANES],
+    /// Tiles of the same panel, until their rows are a multiple of the lanes.
+    buffer: [[f32; LANES]; BUFFER],
 }
 
 impl Sink for Both<'_> {
@@ -191,19 +195,21 @@ impl Sink for Both<'_> {
     fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
         let mut sink = Lanes { groups: self.groups, first_row: self.rows.block.start, lanes: self.lanes };
         sink.take::<V>(place, tile);
-        let filled = place.row % LANES;
+        let filled = place.row % BUFFER;
         self.buffer[filled..filled + ROWS].copy_from_slice(tile);
-        if filled + ROWS < LANES && place.row + place.rows < self.rows.block.len() {
+        if filled + ROWS < BUFFER && place.row + place.rows < self.rows.block.len() {
             return;
         }
         let first = self.lanes.block.start + place.panel * LANES;
         for (lane, point) in (first..self.lanes.block.end).enumerate().take(LANES) {
-            let mut turned = [0.0; LANES];
-            for (to, from) in turned.iter_mut().zip(&self.buffer) {
-                *to = from[lane];
-            }
-            for &group in self.groups.of(point) {
-                self.rows.add(group, place.row - filled, &turned);
+            for (part, rows) in self.buffer[..filled + place.rows].chunks(LANES).enumerate() {
+                let mut turned = [0.0; LANES];
+                for (to, from) in turned.iter_mut().zip(rows) {
+                    *to = from[lane];
+                }
+                for &group in self.groups.of(point) {
+                    self.rows.add(group, place.row - filled + part * LANES, &turned);
+                }
             }
         }
     }

@@ -1,17 +1,17 @@
-//! The inner loop of everything that compares points with points: eight rows against thirty-two others at a time.
+//! The inner loop of everything that compares points with points: six rows against thirty-two others at a time.
 //!
 //! The others are packed into panels, coordinate by coordinate, so that one coordinate of a row meets thirty-two of them
-//! at once; each load of a panel serves eight rows. On a processor with AVX-512 the 256 sums of a tile stay in sixteen
-//! registers. A product, a squared difference, an absolute difference and a largest difference differ in one
-//! instruction ([`Pairwise`]); what is done with the sums is up to a [`Sink`], while they are still in the first-level
-//! cache.
+//! at once; each load of a panel serves six rows. The sums are kept in twelve registers: with AVX-512 those of the whole
+//! tile, with AVX2 half of them at a time. So many chains of additions keep the processor's units busy. A product,
+//! a squared difference, an absolute difference and a largest difference differ in one instruction ([`Pairwise`]); what
+//! is done with the sums is up to a [`Sink`], while they are still in the first-level cache.
 
 use super::simd::{Float, WIDTH, Work, dispatch};
 
 /// Points in a panel: two vectors.
 pub(super) const LANES: usize = 2 * WIDTH;
 /// Rows in a tile.
-pub(super) const ROWS: usize = 8;
+pub(super) const ROWS: usize = 6;
 
 /// What was found for each pair of a row and a point of the panel.
 pub(super) type Tile = [[f32; LANES]; ROWS];
@@ -152,16 +152,16 @@ impl<P: Pairwise, S: Sink> Work for Tiles<'_, P, S> {
         for (panel_index, panel) in panels.chunks_exact(columns * LANES).enumerate() {
             let panel = panel.as_chunks::<LANES>().0;
             for row in (0..total).step_by(ROWS) {
-                let mut eight: [&[f32]; ROWS] = [&[]; ROWS];
-                for (at, one) in eight.iter_mut().enumerate() {
+                let mut some: [&[f32]; ROWS] = [&[]; ROWS];
+                for (at, one) in some.iter_mut().enumerate() {
                     let index = (row + at).min(total - 1);
                     *one = &rows[index * columns..(index + 1) * columns];
                 }
                 let place = Place { row, rows: ROWS.min(total - row), panel: panel_index };
                 // A panel that is at most half full costs half.
                 let mut found = match count - panel_index * LANES > WIDTH {
-                    true => tile::<P, V, R, N>(pairwise, eight, panel, LANES / WIDTH),
-                    false => tile::<P, V, R, 1>(pairwise, eight, panel, 1),
+                    true => tile::<P, V, R, N>(pairwise, some, panel, LANES / WIDTH),
+                    false => tile::<P, V, R, 1>(pairwise, some, panel, 1),
                 };
                 sink.take::<V>(place, &mut found);
             }
@@ -169,7 +169,7 @@ impl<P: Pairwise, S: Sink> Work for Tiles<'_, P, S> {
     }
 }
 
-/// Eight rows against the first vectors of a panel, as many at a time as fit the registers.
+/// Rows against the first vectors of a panel, as many at a time as fit the registers.
 #[inline(always)]
 fn tile<P: Pairwise, V: Float, const R: usize, const N: usize>(
     pairwise: P,
@@ -287,8 +287,8 @@ mod tests {
                 sink: &mut sink,
             };
             match kind {
-                0 => work.run::<super::super::simd::Portable<f32>, 4, 1>(),
-                1 => work.run::<super::super::simd::Portable<f32>, 8, 2>(),
+                0 => work.run::<super::super::simd::Portable<f32>, 3, 1>(),
+                1 => work.run::<super::super::simd::Portable<f32>, 6, 2>(),
                 _ => dispatch(work),
             }
             sink.found

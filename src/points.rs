@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rayon::prelude::*;
+
 /// What cannot be a set of points.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PointsError {
@@ -58,7 +60,7 @@ impl Points {
         if rows.checked_mul(columns) != Some(values.len()) {
             return Err(PointsError::Shape { rows, columns, values: values.len() });
         }
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        if let Some(at) = first_not_finite(&values) {
             return Err(PointsError::NotFinite { row: at / columns, column: at % columns, value: values[at] });
         }
         Ok(Points { rows, columns, values })
@@ -120,6 +122,16 @@ impl Points {
         let values = indices.iter().flat_map(|&row| self.row(row)).copied().collect();
         Ok(Points { rows: indices.len(), columns: self.columns, values })
     }
+}
+
+/// Where the first value that is NaN or infinite is.
+fn first_not_finite(values: &[f32]) -> Option<usize> {
+    const CHUNK: usize = 1 << 16;
+    // Without a way out of the loop, many values are looked at at once.
+    let is_bad = |chunk: &[f32]| chunk.iter().fold(false, |bad, value| bad | !value.is_finite());
+    let chunk = values.par_chunks(CHUNK).position_first(is_bad)?;
+    let within = values[chunk * CHUNK..].iter().position(|value| !value.is_finite())?;
+    Some(chunk * CHUNK + within)
 }
 
 impl<'points> IntoIterator for &'points Points {

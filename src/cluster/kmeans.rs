@@ -210,13 +210,14 @@ fn lloyd(points: &Points, mut centres: Vec<f64>, max_iter: usize, tolerance: f64
     let columns = points.columns();
     let mut labels = vec![0; points.rows()];
     let mut labels_before = vec![u32::MAX; points.rows()];
+    let mut sums = Sums::default();
     let mut settled = false;
     let mut n_iter = 0;
     while n_iter < max_iter && !settled {
         crate::progress::check()?;
         n_iter += 1;
         linalg::nearest(points, &packed(&centres, columns), &mut labels);
-        let moved = means_of_clusters(points, &labels, &centres);
+        let moved = means_of_clusters(points, &labels, &centres, &mut sums);
         let shift: f64 = moved.iter().zip(&centres).map(|(new, old)| (new - old) * (new - old)).sum();
         centres = moved;
         settled = labels == labels_before;
@@ -239,9 +240,10 @@ pub(super) fn packed(centres: &[f64], columns: usize) -> Centres {
 }
 
 /// The mean of the points of each label; `before` are the centres that the labels came from.
-fn means_of_clusters(points: &Points, labels: &[u32], before: &[f64]) -> Vec<f64> {
+fn means_of_clusters(points: &Points, labels: &[u32], before: &[f64], kept: &mut Sums) -> Vec<f64> {
     let columns = points.columns();
-    let (mut sums, mut counts) = sums_of_clusters(points, labels, before.len() / columns);
+    kept.update(points, labels, before.len() / columns);
+    let (mut sums, mut counts) = (kept.sums.clone(), kept.counts.clone());
     if counts.contains(&0) {
         relocate_empty(points, labels, before, &mut sums, &mut counts);
     }
@@ -259,31 +261,69 @@ fn means_of_clusters(points: &Points, labels: &[u32], before: &[f64]) -> Vec<f64
     sums
 }
 
-/// The sum and the number of the points of each label: members in row order, in segments of a fixed length.
-fn sums_of_clusters(points: &Points, labels: &[u32], clusters: usize) -> (Vec<f64>, Vec<usize>) {
-    let columns = points.columns();
-    let mut members = vec![Vec::new(); clusters];
-    for (row, &label) in labels.iter().enumerate() {
-        members[label as usize].push(row);
-    }
-    let segments: Vec<(usize, &[usize])> = members
-        .iter()
-        .enumerate()
-        .flat_map(|(cluster, rows)| rows.chunks(ROWS_PER_CHUNK).map(move |rows| (cluster, rows)))
-        .collect();
-    let add_up = |&(cluster, rows): &(usize, &[usize])| {
-        let mut sum = vec![0.0; columns];
-        for &row in rows {
-            sum.iter_mut().zip(points.row(row)).for_each(|(sum, &value)| *sum += f64::from(value));
+/// The sum and the number of the points of each label, kept from pass to pass: what few points changed is taken off one
+/// sum and added to another.
+#[derive(Default)]
+struct Sums {
+    labels: Vec<u32>,
+    sums: Vec<f64>,
+    counts: Vec<usize>,
+}
+
+impl Sums {
+    /// Brings the sums to these labels. Changes are made in row order, in segments of a fixed length.
+    fn update(&mut self, points: &Points, labels: &[u32], clusters: usize) {
+        let columns = points.columns();
+        let changed = self.labels.iter().zip(labels).filter(|(old, new)| old != new).count();
+        if self.labels.len() != labels.len() || 2 * changed > labels.len() {
+            *self = Sums { labels: Vec::new(), sums: vec![0.0; clusters * columns], counts: vec![0; clusters] };
         }
-        (cluster, sum)
-    };
-    let mut sums = vec![0.0; clusters * columns];
-    for (cluster, sum) in segments.par_iter().map(add_up).collect::<Vec<_>>() {
-        let total = &mut sums[cluster * columns..(cluster + 1) * columns];
-        total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
+        let mut changes: Vec<Vec<(usize, f64)>> = vec![Vec::new(); clusters];
+        for (row, &label) in labels.iter().enumerate() {
+            let old = self.labels.get(row).copied();
+            if old != Some(label) {
+                changes[label as usize].push((row, 1.0));
+                self.counts[label as usize] += 1;
+                if let Some(old) = old {
+                    changes[old as usize].push((row, -1.0));
+                    self.counts[old as usize] -= 1;
+                }
+            }
+        }
+        let segments: Vec<(usize, &[(usize, f64)])> = changes
+            .iter()
+            .enumerate()
+            .flat_map(|(cluster, changes)| changes.chunks(ROWS_PER_CHUNK).map(move |changes| (cluster, changes)))
+            .collect();
+        let add_up = |&(cluster, changes): &(usize, &[(usize, f64)])| {
+            let mut sum = vec![0.0; columns];
+            linalg::vectorised(AddUp { points, changes, sum: &mut sum });
+            (cluster, sum)
+        };
+        for (cluster, sum) in segments.par_iter().map(add_up).collect::<Vec<_>>() {
+            let total = &mut self.sums[cluster * columns..(cluster + 1) * columns];
+            total.iter_mut().zip(sum).for_each(|(total, sum)| *total += sum);
+        }
+        self.labels = labels.to_vec();
     }
-    (sums, members.iter().map(Vec::len).collect())
+}
+
+/// Adds rows, or takes them off, in 64 bits.
+struct AddUp<'work> {
+    points: &'work Points,
+    changes: &'work [(usize, f64)],
+    sum: &'work mut [f64],
+}
+
+impl linalg::Loops for AddUp<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for &(row, sign) in self.changes {
+            for (sum, &value) in self.sum.iter_mut().zip(self.points.row(row)) {
+                *sum += sign * f64::from(value);
+            }
+        }
+    }
 }
 
 /// Gives each empty cluster the point farthest from its centre, which leaves its old cluster: scikit-learn's rule.

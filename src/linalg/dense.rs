@@ -11,6 +11,8 @@ use crate::points::Points;
 
 /// Rows widened at a time: 12 MB for 768 columns.
 const ROWS_PER_BLOCK: usize = 2048;
+/// Columns of a strip of a symmetric product.
+const COLUMNS_PER_STRIP: usize = 192;
 /// Rows widened by one task.
 const ROWS_PER_TASK: usize = 128;
 
@@ -52,13 +54,33 @@ pub fn scatter(points: &Points, centre: &[f64]) -> Result<Vec<f64>, LinalgError>
     const OPERATION: &str = "scatter";
     let columns = points.columns();
     expect_length(OPERATION, "centre", centre.len(), columns)?;
+    // The matrix is symmetric: of its columns a strip at a time, only what is up to the diagonal is summed up.
+    let strips: Vec<(usize, usize)> = (0..columns)
+        .step_by(COLUMNS_PER_STRIP)
+        .map(|first| (first, (first + COLUMNS_PER_STRIP).min(columns)))
+        .collect();
     let add_all = || {
-        let mut sum = Tensor::f_zeros([columns as i64, columns as i64], (Kind::Double, tch::Device::Cpu))?;
+        let zeros = |&(first, end): &(usize, usize)| {
+            Tensor::f_zeros([(end - first) as i64, end as i64], (Kind::Double, tch::Device::Cpu))
+        };
+        let mut sums = strips.iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
         for rows in blocks(points) {
             let block = centred(rows, centre)?;
-            sum = sum.f_addmm_(&block.f_transpose(0, 1)?, &block)?;
+            for (sum, &(first, end)) in sums.iter_mut().zip(&strips) {
+                let strip = block.f_narrow(1, first as i64, (end - first) as i64)?;
+                *sum = sum.f_addmm_(&strip.f_transpose(0, 1)?, &block.f_narrow(1, 0, end as i64)?)?;
+            }
         }
-        numbers(&sum, columns * columns)
+        let mut all = vec![0.0; columns * columns];
+        for (sum, &(first, end)) in sums.iter().zip(&strips) {
+            for (at, row) in numbers(sum, (end - first) * end)?.chunks_exact(end).enumerate() {
+                for (column, &value) in row.iter().enumerate().take(first + at + 1) {
+                    all[(first + at) * columns + column] = value;
+                    all[column * columns + first + at] = value;
+                }
+            }
+        }
+        Ok(all)
     };
     add_all().map_err(|error| backend(OPERATION, &error))
 }
@@ -73,29 +95,6 @@ pub fn gram_of_rows(points: &Points, centre: &[f64]) -> Result<Vec<f64>, LinalgE
     let multiply = || {
         let all = centred(points.as_slice(), centre)?;
         numbers(&all.f_matmul(&all.f_transpose(0, 1)?)?, points.rows() * points.rows())
-    };
-    multiply().map_err(|error| backend(OPERATION, &error))
-}
-
-/// Coordinates of the rows around `centre` along `directions` (m x `columns`): `rows` x m. O(n m d).
-///
-/// # Errors
-/// `centre` has not one number a column; `directions` is not whole rows; libtorch ran out of memory.
-pub fn project(points: &Points, centre: &[f64], directions: &[f64]) -> Result<Vec<f32>, LinalgError> {
-    const OPERATION: &str = "project";
-    let columns = points.columns();
-    let count = directions.len() / columns;
-    expect_length(OPERATION, "centre", centre.len(), columns)?;
-    expect_length(OPERATION, "directions", directions.len(), count * columns)?;
-    let multiply = || {
-        let directions = tensor(directions, count, columns)?.f_transpose(0, 1)?;
-        let mut coordinates = Vec::with_capacity(points.rows() * count);
-        for rows in blocks(points) {
-            let product = centred(rows, centre)?.f_matmul(&directions)?;
-            let product = numbers(&product, rows.len() / columns * count)?;
-            coordinates.extend(product.into_iter().map(|value| value as f32));
-        }
-        Ok(coordinates)
     };
     multiply().map_err(|error| backend(OPERATION, &error))
 }
@@ -192,12 +191,6 @@ mod tests {
         let expected: Vec<f64> =
             (0..9).map(|cell| (0..rows).map(|row| at(row, cell / 3) * at(row, cell % 3)).sum()).collect();
         close(&scatter(&points, &centre).expect("computed"), &expected);
-        let directions = [1.0, 0.0, -1.0, 0.5, 2.0, 0.0];
-        let projected = project(&points, &centre, &directions).expect("computed");
-        assert_eq!(projected.len(), rows * 2);
-        let last = rows - 1;
-        assert_eq!(f64::from(projected[last * 2]), at(last, 0) - at(last, 2));
-        assert_eq!(f64::from(projected[last * 2 + 1]), 0.5 * at(last, 0) + 2.0 * at(last, 1));
     }
 
     #[test]
@@ -213,7 +206,6 @@ mod tests {
         let points = Points::new(2, 2, vec![0.0; 4]).expect("valid");
         assert!(symmetric_eigen(&[1.0; 3], 2).expect_err("size").to_string().contains("3 numbers, 4 are needed"));
         assert!(scatter(&points, &[0.0]).is_err());
-        assert!(project(&points, &[0.0; 2], &[0.0; 3]).is_err());
         assert!(combine(&points, &[0.0; 2], &[0.0; 3]).is_err());
         let error = symmetric_eigen(&[f64::NAN; 4], 2).expect_err("NaN").to_string();
         assert!(error.starts_with("symmetric_eigen failed: ") && error.lines().count() == 1, "{error}");

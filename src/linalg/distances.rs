@@ -1,7 +1,8 @@
-//! Distances from many points to a few centres, in 32 bits.
+//! Distances from many points to a few centres, and coordinates along a few directions, in 32 bits.
 
 use rayon::prelude::*;
 
+use super::LinalgError;
 use super::simd::{Float, WIDTH};
 use super::tile::{LANES, Place, Product, Sink, SquaredDifference, Tile, pack, tiles};
 use crate::points::Points;
@@ -99,6 +100,39 @@ pub fn squared_distances(points: &Points, centres: &Centres) -> Vec<f32> {
     distances
 }
 
+/// Coordinates of the rows around `centre` along `directions` (m x `columns`): `rows` x m. The centre is taken off in 64
+/// bits; the products are in 32, good to about 1e-6 of the lengths. O(n m d), all threads.
+///
+/// # Errors
+/// `centre` has not one number a column; `directions` is not whole rows.
+pub fn project(points: &Points, centre: &[f64], directions: &[f64]) -> Result<Vec<f32>, LinalgError> {
+    let columns = points.columns();
+    let count = directions.len() / columns;
+    for (name, found, expected) in
+        [("centre", centre.len(), columns), ("directions", directions.len(), count * columns)]
+    {
+        if found != expected {
+            return Err(LinalgError::Shape { operation: "project", name, found, expected });
+        }
+    }
+    let mut coordinates = vec![0.0; points.rows() * count];
+    if count == 0 {
+        return Ok(coordinates);
+    }
+    let mut panels = Vec::new();
+    let directions: Vec<f32> = directions.iter().map(|&value| value as f32).collect();
+    pack(&directions, columns, &mut panels);
+    let rows = points.as_slice().par_chunks(ROWS_PER_CHUNK * columns);
+    rows.zip(coordinates.par_chunks_mut(ROWS_PER_CHUNK * count)).for_each_init(Vec::new, |centred, (rows, out)| {
+        centred.clear();
+        for row in rows.chunks_exact(columns) {
+            centred.extend(row.iter().zip(centre).map(|(&value, centre)| (f64::from(value) - centre) as f32));
+        }
+        tiles(Product, centred, columns, &panels, count, &mut Write { count, distances: out });
+    });
+    Ok(coordinates)
+}
+
 struct Write<'work> {
     count: usize,
     distances: &'work mut [f32],
@@ -147,6 +181,22 @@ mod tests {
                 assert!(distance(row, labels[row] as usize) <= least + 1e-3);
             }
         }
+    }
+
+    #[test]
+    fn projections_equal_loops() {
+        let (rows, columns) = (391, 3);
+        let points = scattered(rows, columns, 37);
+        let (centre, directions) = ([1.0, -2.0, 0.5], [1.0, 0.0, -1.0, 0.5, 2.0, 0.0]);
+        let projected = project(&points, &centre, &directions).expect("projected");
+        assert_eq!(projected.len(), rows * 2);
+        for (at, &found) in projected.iter().enumerate() {
+            let terms = points.row(at / 2).iter().zip(centre).zip(&directions[at % 2 * columns..]);
+            let expected: f64 = terms.map(|((&value, centre), along)| (f64::from(value) - centre) * along).sum();
+            assert!((f64::from(found) - expected).abs() < 1e-5, "{found} is not {expected}");
+        }
+        assert!(project(&points, &[0.0; 2], &directions).is_err());
+        assert!(project(&points, &centre, &directions[1..]).is_err());
     }
 
     #[test]

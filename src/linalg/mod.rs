@@ -23,8 +23,8 @@ mod tile;
 
 pub(crate) use bridges::{Search, Task, search};
 pub use columns::{means, variances};
-pub use dense::{Eigen, combine, gram_of_rows, project, scatter, symmetric_eigen};
-pub use distances::{Centres, nearest, squared_distances};
+pub use dense::{Eigen, combine, gram_of_rows, scatter, symmetric_eigen};
+pub use distances::{Centres, nearest, project, squared_distances};
 pub use laplacian::{Eigenpairs, NormalisedLaplacian, smallest_laplacian_eigenpairs};
 pub use metric::{Metric, UnknownMetric};
 pub use neighbours::{Neighbours, nearest_neighbours, nearest_of};

@@ -204,6 +204,7 @@ fn collect(blocks: Vec<Lists>, k: usize, own: &Space, base: &Space) -> Neighbour
     let out = indices.par_chunks_mut(BLOCK * k).zip(distances.par_chunks_mut(BLOCK * k));
     blocks.into_par_iter().zip(out).for_each(|(lists, (indices, distances))| {
         let mut measured = Vec::with_capacity(lists.places);
+        let (mut others, mut again) = (Vec::new(), vec![0.0; lists.places]);
         let out = indices.chunks_exact_mut(k).zip(distances.chunks_exact_mut(k));
         for (at, (indices, distances)) in out.enumerate() {
             measured.clear();
@@ -213,7 +214,10 @@ fn collect(blocks: Vec<Lists>, k: usize, own: &Space, base: &Space) -> Neighbour
                 list.truncate(lists.kept);
             }
             let row = lists.block.start + at;
-            measured.extend(list.iter().map(|&(_, other)| (own.distance_to(row, base, other as usize) as f32, other)));
+            others.clear();
+            others.extend(list.iter().map(|&(_, other)| other));
+            own.distances_to(row, base, &others, &mut again[..others.len()]);
+            measured.extend(again.iter().copied().zip(others.iter().copied()));
             measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             for ((index, distance), &(measured, other)) in indices.iter_mut().zip(distances).zip(&measured) {
                 (*index, *distance) = (other, measured);

@@ -175,14 +175,6 @@ impl<'points> Space<'points> {
         self.distance_between(self.row(a), self.row(b))
     }
 
-    /// The distance to a point of another space that was prepared in the same way, see [`Space::with`]. O(d).
-    ///
-    /// # Panics
-    /// As indexing a slice.
-    pub fn distance_to(&self, a: usize, others: &Space, b: usize) -> f64 {
-        self.distance_between(self.row(a), others.row(b))
-    }
-
     fn distance_between(&self, a: &[f32], b: &[f32]) -> f64 {
         let metric = if self.metric == Metric::Arccos { Metric::Euclidean } else { self.metric };
         metric.distance(a, b) / f64::from(self.scale)
@@ -199,7 +191,22 @@ impl<'points> Space<'points> {
     /// As indexing a slice: `row` and `first + out.len() - 1` must be below [`Space::rows`].
     pub fn distances_from(&self, row: usize, first: usize, out: &mut [f32]) {
         let others = &self.values[first * self.columns..(first + out.len()) * self.columns];
-        let row = self.row(row);
+        self.one_to_many(self.row(row), others.chunks_exact(self.columns), out);
+    }
+
+    /// The distances from point `row` to some points of another space that was prepared in the same way. O(d) for each, on
+    /// one thread; cosine distances, which lose digits near 0, in 64 bits.
+    pub(super) fn distances_to(&self, row: usize, others: &Space, points: &[u32], out: &mut [f32]) {
+        if self.form() == Form::Cosines {
+            for (distance, &point) in out.iter_mut().zip(points) {
+                *distance = self.distance_between(self.row(row), others.row(point as usize)) as f32;
+            }
+        } else {
+            self.one_to_many(self.row(row), points.iter().map(|&point| others.row(point as usize)), out);
+        }
+    }
+
+    fn one_to_many<'rows>(&self, row: &[f32], others: impl Iterator<Item = &'rows [f32]>, out: &mut [f32]) {
         match self.form() {
             // One row is bound by memory, not by arithmetic: differences cost nothing more than products.
             Form::Squares | Form::Products => dispatch(OneToMany { pairwise: SquaredDifference, row, others, out }),
@@ -397,19 +404,19 @@ impl<S: Sink> Sink for Finished<'_, S> {
 }
 
 /// One row against many, along the coordinates.
-struct OneToMany<'work, P> {
+struct OneToMany<'work, P, I> {
     pairwise: P,
     row: &'work [f32],
-    others: &'work [f32],
+    others: I,
     out: &'work mut [f32],
 }
 
-impl<P: Pairwise> Work for OneToMany<'_, P> {
+impl<'rows, P: Pairwise, I: Iterator<Item = &'rows [f32]>> Work for OneToMany<'_, P, I> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Float, const R: usize, const N: usize>(self) {
-        for (out, other) in self.out.iter_mut().zip(self.others.chunks_exact(self.row.len())) {
+        for (out, other) in self.out.iter_mut().zip(self.others) {
             *out = one_to_one::<P, V>(self.pairwise, self.row, other);
         }
     }

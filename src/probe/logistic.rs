@@ -10,7 +10,7 @@
 use rayon::prelude::*;
 
 use super::lbfgs::{self, Function, Precision};
-use super::products::{Real, add_gradient, scores_of};
+use super::products::Real;
 use super::{ProbeError, check_labels, numbered, share_equal};
 use crate::linalg;
 use crate::points::Points;
@@ -132,7 +132,7 @@ impl LogisticFit {
         blocks.zip(probabilities.par_chunks_mut(rows * self.classes.len())).for_each(|(rows, probabilities)| {
             let rows: Vec<f64> = rows.iter().map(|&value| f64::from(value)).collect();
             let mut scores = vec![0.0; rows.len() / self.columns * outputs];
-            scores_of(&rows, &self.coefficients, self.columns, &mut scores);
+            f64::scores_of(&rows, &self.coefficients, self.columns, &mut scores);
             let all = probabilities.chunks_exact_mut(self.classes.len()).zip(scores.chunks_exact_mut(outputs));
             for (probabilities, scores) in all {
                 match scores {
@@ -282,13 +282,13 @@ impl<'data> Problem<'data> {
             }
             scores.clear();
             scores.resize(class_of.len() * self.outputs, T::default());
-            scores_of(&centred, weights, columns, &mut scores);
+            T::scores_of(&centred, weights, columns, &mut scores);
             for (scores, &class) in scores.chunks_exact_mut(self.outputs).zip(class_of) {
                 part.loss += loss_and_residuals(scores, intercepts, class as usize);
                 part.intercepts.iter_mut().zip(&*scores).for_each(|(sum, score)| *sum += score.to_f64());
             }
             if with_gradient {
-                add_gradient(&scores, &centred, columns, &mut recent);
+                T::add_gradient(&scores, &centred, columns, &mut recent);
                 since += class_of.len();
                 if since >= ROWS_PER_SUM {
                     flush(&mut part.weights, &mut recent);

@@ -1,10 +1,10 @@
-//! The two matrix products of the linear probe, in one place, so that what computes them can be changed here alone.
+//! The two matrix products of the linear probe, in the precision that its progress asks for.
 //!
-//! Both run on one thread: the probe works on many blocks of rows at once. The crate `gemm` picks AVX-512, AVX2 or
-//! NEON when the program runs, and is faster than libtorch on products as narrow as these.
-#![allow(unsafe_code)]
+//! Both run on one thread: the probe works on many blocks of rows at once.
 
 use std::ops::{Add, Mul, Sub};
+
+use crate::linalg::{Loops, add_weighted_rows, row_products, vectorised};
 
 /// A number that products are made of: 32 bits for speed, 64 for the last digits.
 pub(super) trait Real:
@@ -15,6 +15,10 @@ pub(super) trait Real:
     fn to_f64(self) -> f64;
     /// The exponential of a number that is not positive.
     fn exp(self) -> Self;
+    /// `scores` (m x n) = `rows` (m x d) times `weights` (n x d) transposed; all row-major.
+    fn scores_of(rows: &[Self], weights: &[Self], d: usize, scores: &mut [Self]);
+    /// `gradient` (n x d) += `residuals` (m x n) transposed times `rows` (m x d); all row-major.
+    fn add_gradient(residuals: &[Self], rows: &[Self], d: usize, gradient: &mut [Self]);
 }
 
 impl Real for f32 {
@@ -45,6 +49,14 @@ impl Real for f32 {
         let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
         polynomial * scale
     }
+
+    fn scores_of(rows: &[f32], weights: &[f32], d: usize, scores: &mut [f32]) {
+        row_products(rows, weights, d, scores);
+    }
+
+    fn add_gradient(residuals: &[f32], rows: &[f32], d: usize, gradient: &mut [f32]) {
+        add_weighted_rows(residuals, rows, d, gradient);
+    }
 }
 
 impl Real for f64 {
@@ -61,66 +73,75 @@ impl Real for f64 {
     fn exp(self) -> f64 {
         f64::exp(self)
     }
-}
 
-/// `scores` (m x n) = `rows` (m x d) times `weights` (n x d) transposed; all row-major.
-pub(super) fn scores_of<T: Real>(rows: &[T], weights: &[T], d: usize, scores: &mut [T]) {
-    let (m, n) = (rows.len() / d, weights.len() / d);
-    assert_eq!((rows.len(), weights.len(), scores.len()), (m * d, n * d, m * n), "whole rows");
-    // SAFETY: the strides below stay inside the three slices, whose lengths were checked above; `scores` is borrowed
-    // mutably, so it overlaps neither of the others.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            d,
-            scores.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            rows.as_ptr(),
-            1,
-            d as isize,
-            weights.as_ptr(),
-            d as isize,
-            1,
-            T::default(),
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+    fn scores_of(rows: &[f64], weights: &[f64], d: usize, scores: &mut [f64]) {
+        vectorised(Scores { rows, weights, d, scores });
+    }
+
+    fn add_gradient(residuals: &[f64], rows: &[f64], d: usize, gradient: &mut [f64]) {
+        vectorised(Gradient { residuals, rows, d, gradient });
     }
 }
 
-/// `gradient` (n x d) += `residuals` (m x n) transposed times `rows` (m x d); all row-major.
-pub(super) fn add_gradient<T: Real>(residuals: &[T], rows: &[T], d: usize, gradient: &mut [T]) {
-    let (m, n) = (rows.len() / d, gradient.len() / d);
-    assert_eq!((rows.len(), gradient.len(), residuals.len()), (m * d, n * d, m * n), "whole rows");
-    // SAFETY: as in `scores_of`.
-    unsafe {
-        gemm::gemm(
-            n,
-            d,
-            m,
-            gradient.as_mut_ptr(),
-            1,
-            d as isize,
-            true,
-            residuals.as_ptr(),
-            n as isize,
-            1,
-            rows.as_ptr(),
-            1,
-            d as isize,
-            T::ONE,
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+/// Outputs or columns summed up at a time in 64 bits.
+const LANES: usize = 8;
+/// Rows or outputs that share a load.
+const ROWS: usize = 4;
+
+/// The scores of some rows in 64 bits.
+struct Scores<'work> {
+    rows: &'work [f64],
+    weights: &'work [f64],
+    d: usize,
+    scores: &'work mut [f64],
+}
+
+impl Loops for Scores<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let outputs = self.weights.len() / self.d;
+        let mut panel = vec![[0.0; LANES]; self.d];
+        for first in (0..outputs).step_by(LANES) {
+            let lanes = LANES.min(outputs - first);
+            for (lane, weights) in self.weights[first * self.d..].chunks_exact(self.d).enumerate().take(lanes) {
+                panel.iter_mut().zip(weights).for_each(|(panel, &weight)| panel[lane] = weight);
+            }
+            let rows = self.rows.chunks(ROWS * self.d).zip(self.scores.chunks_mut(ROWS * outputs));
+            for (rows, scores) in rows {
+                let row = |at: usize| &rows[(at * self.d).min(rows.len() - self.d)..][..self.d];
+                let four: [&[f64]; ROWS] = [row(0), row(1), row(2), row(3)];
+                let mut sums = [[0.0; LANES]; ROWS];
+                for (column, weights) in panel.iter().enumerate() {
+                    for (sums, row) in sums.iter_mut().zip(four) {
+                        let value = row[column];
+                        sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += value * weight);
+                    }
+                }
+                for (scores, sums) in scores.chunks_exact_mut(outputs).zip(&sums) {
+                    scores[first..first + lanes].copy_from_slice(&sums[..lanes]);
+                }
+            }
+        }
+    }
+}
+
+/// What some rows add to a gradient in 64 bits.
+struct Gradient<'work> {
+    residuals: &'work [f64],
+    rows: &'work [f64],
+    d: usize,
+    gradient: &'work mut [f64],
+}
+
+impl Loops for Gradient<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let outputs = self.gradient.len() / self.d;
+        for (residuals, row) in self.residuals.chunks_exact(outputs).zip(self.rows.chunks_exact(self.d)) {
+            for (gradient, &residual) in self.gradient.chunks_exact_mut(self.d).zip(residuals) {
+                gradient.iter_mut().zip(row).for_each(|(sum, value)| *sum += residual * value);
+            }
+        }
     }
 }
 
@@ -138,24 +159,34 @@ mod tests {
         assert_eq!(Real::exp(0.0_f32), 1.0);
     }
 
+    fn check<T: Real + std::fmt::Debug>() {
+        for (m, n, d) in [(37, 5, 11), (1, 1, 1), (50, 41, 70)] {
+            let value = |at: usize| ((at * 37) % 23) as f64 - 11.0;
+            let make =
+                |count: usize, step: usize| (0..count).map(|at| T::from_f64(value(at + step))).collect::<Vec<T>>();
+            let (rows, weights) = (make(m * d, 0), make(n * d, 5));
+            let mut scores = vec![T::from_f64(99.0); m * n];
+            T::scores_of(&rows, &weights, d, &mut scores);
+            // Whole numbers, small enough to be exact in 32 bits too.
+            for (at, &score) in scores.iter().enumerate() {
+                let (row, output) = (at / n, at % n);
+                let terms = (0..d).map(|column| value(row * d + column) * value(output * d + column + 5));
+                assert_eq!(score.to_f64(), terms.sum::<f64>());
+            }
+            let residuals = make(m * n, 3);
+            let mut gradient = vec![T::ONE; n * d];
+            T::add_gradient(&residuals, &rows, d, &mut gradient);
+            for (at, &derivative) in gradient.iter().enumerate() {
+                let (output, column) = (at / d, at % d);
+                let terms = (0..m).map(|row| value(row * n + output + 3) * value(row * d + column));
+                assert_eq!(derivative.to_f64(), 1.0 + terms.sum::<f64>());
+            }
+        }
+    }
+
     #[test]
     fn products_equal_loops() {
-        let (m, n, d) = (37, 5, 11);
-        let value = |at: usize| ((at * 37) % 23) as f64 - 11.0;
-        let rows: Vec<f64> = (0..m * d).map(value).collect();
-        let weights: Vec<f64> = (0..n * d).map(|at| value(at + 5)).collect();
-        let mut scores = vec![99.0; m * n];
-        scores_of(&rows, &weights, d, &mut scores);
-        for (at, &score) in scores.iter().enumerate() {
-            let (row, output) = (at / n, at % n);
-            assert_eq!(score, (0..d).map(|column| rows[row * d + column] * weights[output * d + column]).sum::<f64>());
-        }
-        let mut gradient = vec![1.0; n * d];
-        add_gradient(&scores, &rows, d, &mut gradient);
-        for (at, &derivative) in gradient.iter().enumerate() {
-            let (output, column) = (at / d, at % d);
-            let sum: f64 = (0..m).map(|row| scores[row * n + output] * rows[row * d + column]).sum();
-            assert_eq!(derivative, 1.0 + sum);
-        }
+        check::<f32>();
+        check::<f64>();
     }
 }

@@ -122,6 +122,9 @@ struct ReduceParameters {
     /// umap, knn-graph: euclidean, cityblock, chebyshev, cosine or arccos
     #[arg(long, value_name = "METRIC")]
     metric: Option<String>,
+    /// knn-graph: exact, or approximate, which finds at least 99.5 % of them and is faster above 16,384 points
+    #[arg(long, value_name = "ALGORITHM")]
+    algorithm: Option<String>,
     /// umap: how close points may come in the result
     #[arg(long, value_name = "X", value_parser = number, allow_negative_numbers = true)]
     min_dist: Option<f64>,
@@ -149,7 +152,7 @@ struct ReduceParameters {
     /// umap: where to start: spectral or random
     #[arg(long, value_name = "INIT")]
     init: Option<String>,
-    /// umap: the seed of the random choices
+    /// umap, knn-graph: the seed of the random choices
     #[arg(long, value_name = "SEED", value_parser = whole, allow_negative_numbers = true)]
     seed: Option<u64>,
 }

@@ -142,9 +142,11 @@ fn rescaled(method: &str, work: impl FnOnce() -> Result<Points, ReduceError>) ->
 }
 
 fn knn_graph(parameters: &mut Parameters) -> Result<Compute, BatchError> {
-    let (mut n_neighbors, mut metric) = (5_usize, Metric::Euclidean);
+    let (mut n_neighbors, mut metric, mut approximate, mut seed) = (5_usize, Metric::Euclidean, false, 0);
     parameters.set("n_neighbors", &mut n_neighbors)?;
     parameters.parse("metric", &mut metric)?;
+    parameters.choose("algorithm", &[("exact", false), ("approximate", true)], &mut approximate)?;
+    parameters.set("seed", &mut seed)?;
     Ok(Box::new(move |points| {
         let most = points.rows().saturating_sub(1);
         if n_neighbors == 0 || n_neighbors > most {
@@ -154,7 +156,13 @@ fn knn_graph(parameters: &mut Parameters) -> Result<Compute, BatchError> {
                 rule: format!("it must be between 1 and the number of other points, {most}"),
             });
         }
-        let work = || linalg::nearest_neighbours(&Space::new(&points, metric)?, n_neighbors);
+        let work = || {
+            let space = Space::new(&points, metric)?;
+            match approximate {
+                true => linalg::approximate_neighbours(&space, n_neighbors, seed),
+                false => linalg::nearest_neighbours(&space, n_neighbors),
+            }
+        };
         let Measured { value, seconds } = timed(work);
         let found = value?;
         let mut answer = Answer::default();

@@ -5,6 +5,7 @@
 //! depends on the number of threads: the work is cut into pieces of a fixed size, and what the pieces give is combined in
 //! their order.
 
+mod approximate;
 mod block;
 mod bridges;
 mod columns;
@@ -22,6 +23,7 @@ mod subspace;
 mod sums;
 mod tile;
 
+pub use approximate::approximate_neighbours;
 pub(crate) use bridges::{Search, Task, search};
 pub use columns::{means, variances};
 pub use dense::{Eigen, combine, gram_of_rows, scatter, symmetric_eigen};

@@ -16,7 +16,7 @@ use super::{LinalgError, Metric, Space};
 use crate::points::Points;
 
 /// Neighbours kept beyond those asked for, so that rounding errors of the first look cannot lose one.
-const SPARE: usize = 8;
+pub(super) const SPARE: usize = 8;
 
 /// The nearest neighbours of every point: ascending distance, of equal ones the lower index first.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,7 +100,7 @@ fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// The best candidates of each point of a block.
-struct Lists {
+pub(super) struct Lists {
     block: Range<usize>,
     /// Candidates kept when a list is cut.
     kept: usize,
@@ -113,7 +113,7 @@ struct Lists {
 }
 
 impl Lists {
-    fn new(block: Range<usize>, k: usize) -> Lists {
+    pub(super) fn new(block: Range<usize>, k: usize) -> Lists {
         let kept = k + SPARE;
         let places = 2 * kept + LANES;
         let count = block.len();
@@ -137,6 +137,39 @@ impl Lists {
         }
     }
 
+    /// The numbers of the `count` nearest of each point, nearest first; at least so many must have been offered.
+    pub(super) fn nearest(&mut self, count: usize) -> Vec<u32> {
+        let points = 0..self.lengths.len();
+        points
+            .flat_map(|point| self.sorted(point)[..count].iter().map(|&(_, other)| other).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// Lists of the same points that take what is better than the worst in these.
+    pub(super) fn empty(&self) -> Lists {
+        let mut lists = Lists::new(self.block.clone(), self.kept - SPARE);
+        lists.limits.copy_from_slice(&self.limits);
+        lists
+    }
+
+    /// Takes what others took; `points` are their numbers there.
+    pub(super) fn merge(&mut self, others: &mut Lists, points: &[u32]) {
+        for point in 0..self.lengths.len() {
+            for &(order, other) in others.sorted(point) {
+                if order <= self.limits[point] {
+                    self.offer(point, order, points[other as usize]);
+                }
+            }
+        }
+    }
+
+    /// The best of a point in order.
+    pub(super) fn sorted(&mut self, point: usize) -> &[(f32, u32)] {
+        let list = &mut self.candidates[point * self.places..][..self.lengths[point]];
+        list.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        &list[..list.len().min(self.kept)]
+    }
+
     #[cold]
     fn cut(&mut self, point: usize) {
         let list = &mut self.candidates[point * self.places..][..self.places];
@@ -147,14 +180,14 @@ impl Lists {
 }
 
 /// Offers the pairs of a tile to the lists of the rows, and to those of the lanes.
-struct Offer<'lists> {
+pub(super) struct Offer<'lists> {
     /// The point in the first lane of the first panel.
-    first: usize,
+    pub(super) first: usize,
     /// How many points the panels hold.
-    count: usize,
-    skip_self: bool,
-    rows: &'lists mut Lists,
-    lanes: Option<&'lists mut Lists>,
+    pub(super) count: usize,
+    pub(super) skip_self: bool,
+    pub(super) rows: &'lists mut Lists,
+    pub(super) lanes: Option<&'lists mut Lists>,
 }
 
 impl Sink for Offer<'_> {
@@ -225,6 +258,24 @@ fn collect(blocks: Vec<Lists>, k: usize, own: &Space, base: &Space) -> Neighbour
         }
     });
     Neighbours { k, indices, distances }
+}
+
+/// Measures candidates of a point from differences; writes the nearest.
+pub(super) fn measure(
+    space: &Space,
+    point: usize,
+    base: &Space,
+    others: &[u32],
+    indices: &mut [u32],
+    distances: &mut [f32],
+) {
+    let mut again = vec![0.0; others.len()];
+    space.distances_to(point, base, others, &mut again);
+    let mut measured: Vec<(f32, u32)> = again.into_iter().zip(others.iter().copied()).collect();
+    measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    for ((index, distance), &(measured, other)) in indices.iter_mut().zip(distances).zip(&measured) {
+        (*index, *distance) = (other, measured);
+    }
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ impl<'points> Space<'points> {
         metric.distance(a, b) / f64::from(self.scale)
     }
 
-    fn row(&self, index: usize) -> &[f32] {
+    pub(super) fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.columns..(index + 1) * self.columns]
     }
 
@@ -324,6 +324,56 @@ impl<'points> Space<'points> {
         }
     }
 
+    /// All coordinates as prepared.
+    pub(super) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The same points, with their angles in place of cosine distances: these grow together, and angles are the better
+    /// ones to sum, compare and move.
+    pub(super) fn as_directions(&self) -> Space<'_> {
+        let metric = if self.metric == Metric::Cosine { Metric::Arccos } else { self.metric };
+        let squared = self.squared.clone();
+        let (columns, centre, scale) = (self.columns, self.centre.clone(), self.scale);
+        let mut space = Space { metric, columns, values: Cow::Borrowed(&*self.values), squared, centre, scale };
+        space.measure_lengths();
+        space
+    }
+
+    /// Other points, prepared already, of as many coordinates as that.
+    pub(super) fn others(&self, columns: usize, values: Vec<f32>) -> Space<'static> {
+        let (metric, scale) = (self.metric, self.scale);
+        let mut space =
+            Space { metric, columns, values: Cow::Owned(values), squared: Vec::new(), centre: Vec::new(), scale };
+        space.measure_lengths();
+        space
+    }
+
+    /// Some of the points; where distances come from products they are moved by `centre`, unless that is empty, which
+    /// changes no distance.
+    pub(super) fn gather(&self, points: &[u32], centre: &[f32]) -> Space<'static> {
+        let mut values = Vec::with_capacity(points.len() * self.columns);
+        for &point in points {
+            let row = self.row(point as usize);
+            if centre.is_empty() || self.form() != Form::Products {
+                values.extend_from_slice(row);
+            } else {
+                values.extend(row.iter().zip(centre).map(|(value, centre)| value - centre));
+            }
+        }
+        self.others(self.columns, values)
+    }
+
+    fn measure_lengths(&mut self) {
+        if self.form() == Form::Products && self.squared.is_empty() {
+            let mut squared = vec![0.0; self.rows()];
+            let chunks =
+                squared.par_chunks_mut(ROWS_PER_CHUNK).zip(self.values.par_chunks(ROWS_PER_CHUNK * self.columns));
+            chunks.for_each(|(out, rows)| dispatch(SquaredLengths { columns: self.columns, rows, out }));
+            self.squared = squared;
+        }
+    }
+
     /// Turns what [`Finish::Order`] gave into a distance.
     pub(super) fn distance_of_order(&self, order: f32) -> f32 {
         match self.form() {
@@ -400,6 +450,24 @@ impl<S: Sink> Sink for Finished<'_, S> {
             }
         }
         self.sink.take::<V>(place, tile);
+    }
+}
+
+/// The squared length of each row.
+struct SquaredLengths<'work> {
+    columns: usize,
+    rows: &'work [f32],
+    out: &'work mut [f32],
+}
+
+impl Work for SquaredLengths<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Float, const R: usize, const N: usize>(self) {
+        for (out, row) in self.out.iter_mut().zip(self.rows.chunks_exact(self.columns)) {
+            *out = one_to_one::<Product, V>(Product, row, row);
+        }
     }
 }
 

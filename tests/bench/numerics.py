@@ -38,7 +38,7 @@ CALLS = {
     "silhouette_four": "score --data {x} --pred {y} --pred {other0} --pred {other1} --pred {other2} --metric {metric}",
     "kmeans": "cluster {x} --method kmeans --n-clusters {k} --max-iter 1000 --seed {repetition} --truth {y}",
     "lloyd": "cluster {x} --method kmeans --n-clusters {k} --init {rows} --max-iter 25 --tol 0 --truth {y} -o {out}",
-    "knn_graph": "reduce {x} --method knn-graph --n-neighbors {k} -o {out}",
+    "knn_graph": "reduce {x} --method knn-graph --algorithm approximate --n-neighbors {k} -o {out}",
     "umap": "reduce {x} --method umap --n-components 50 --n-neighbors 30 --min-dist 0 --seed 1 -o {out}",
     "linkage": "cluster {x} --method agglomerative --linkage {linkage} --n-clusters {clusters} --truth {y} --save-linkage {out}",
     "hdbscan": "cluster {x} --method hdbscan --min-cluster-size 5 --min-samples 5 --truth {y}",

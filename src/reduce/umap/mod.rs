@@ -23,7 +23,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub use curve::find_ab_params;
 pub use fuzzy::{Nearest, fuzzy_union, membership_strengths, smooth_knn_dist};
 
-use crate::linalg::{Csr, Metric, Neighbours, Space, nearest_neighbours};
+use crate::linalg::{Csr, Metric, Neighbours, Space, approximate_neighbours};
 use crate::points::Points;
 use crate::reduce::ReduceError;
 use optimise::{Forces, Schedule};
@@ -118,7 +118,8 @@ pub struct UmapFit {
 }
 
 impl Umap {
-    /// Embeds the points. O(n^2 d) for the neighbours, O(`n_epochs` n `n_neighbors` `negative_sample_rate`
+    /// Embeds the points. The neighbours are those of [`approximate_neighbours`]: exact for up to 16,384 points, nearly so
+    /// for more; give exact ones to [`Umap::fit_neighbours`] where that matters. O(`n_epochs` n `n_neighbors` `negative_sample_rate`
     /// `n_components`) for the optimiser at most.
     ///
     /// A single point is put at the origin. Results depend on `seed`, and not on the number of threads.
@@ -128,7 +129,9 @@ impl Umap {
     /// bits cannot hold, which takes an extreme parameter; cancelled.
     pub fn fit(&self, points: &Points) -> Result<UmapFit, ReduceError> {
         self.check(points)?;
-        let others = nearest_neighbours(&Space::new(points, self.metric)?, self.neighbours_of(points) - 1)?;
+        let space = Space::new(points, self.metric)?;
+        let others = approximate_neighbours(&space, self.neighbours_of(points) - 1, self.seed)?;
+        drop(space);
         self.fit_among(points, &others)
     }
 

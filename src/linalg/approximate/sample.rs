@@ -1,0 +1,69 @@
+//! How good a search is, measured on some of the points.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use rayon::prelude::*;
+
+use super::cells::Cells;
+use crate::linalg::neighbours::{Lists, Offer, SPARE, measure};
+use crate::linalg::space::{BLOCK, Finish};
+use crate::linalg::{LinalgError, Space};
+
+/// Points whose neighbours are searched among all.
+const SAMPLE: usize = 256;
+/// The points are searched in so many pieces, each with lists of its own, which are merged.
+const PIECES: usize = 16;
+
+/// Points, spread over all, whose neighbours are known.
+pub(super) struct Sample {
+    points: Vec<u32>,
+    k: usize,
+    /// The distance of the farthest of the k nearest.
+    radii: Vec<f32>,
+}
+
+impl Sample {
+    pub(super) fn new(space: &Space, k: usize, random: &mut ChaCha8Rng) -> Result<Sample, LinalgError> {
+        let rows = space.rows();
+        let stride = rows / SAMPLE;
+        let points: Vec<u32> =
+            (0..SAMPLE).map(|at| (at * stride + random.next_u64() as usize % stride) as u32).collect();
+        let own = space.gather(&points, &[]);
+        let blocks: Vec<usize> = (0..rows).step_by(BLOCK).collect();
+        let pieces = blocks.par_chunks(blocks.len().div_ceil(PIECES)).with_max_len(1);
+        let pieces = pieces.map_init(Vec::new, |panels, blocks| {
+            let mut lists = Lists::new(0..SAMPLE, k + 1);
+            for &first in blocks {
+                crate::progress::check()?;
+                let others = first..(first + BLOCK).min(rows);
+                let mut sink = Offer { first, count: others.len(), skip_self: false, rows: &mut lists, lanes: None };
+                own.block(0..SAMPLE, space, others, Finish::Order, panels, &mut sink);
+            }
+            Ok(lists)
+        });
+        let mut pieces: Vec<Lists> = pieces.collect::<Result<_, LinalgError>>()?;
+        let radius = |(at, &point): (usize, &u32)| {
+            let mut all: Vec<(f32, u32)> = pieces.iter_mut().flat_map(|lists| lists.sorted(at).to_vec()).collect();
+            all.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            let others = all.iter().map(|&(_, other)| other).filter(|&other| other != point);
+            let others: Vec<u32> = others.take(k + SPARE).collect();
+            let (mut indices, mut distances) = (vec![0; k], vec![0.0; k]);
+            measure(space, point as usize, space, &others, &mut indices, &mut distances);
+            distances[k - 1]
+        };
+        let radii = points.iter().enumerate().map(radius).collect();
+        Ok(Sample { points, k, radii })
+    }
+
+    /// The share of the sample's neighbours that are among those found.
+    pub(super) fn recall(&self, space: &Space, cells: &Cells) -> f64 {
+        let mut hits = 0;
+        for (&point, &radius) in self.points.iter().zip(&self.radii) {
+            let others = cells.of(point);
+            let mut distances = vec![0.0; others.len()];
+            space.distances_to(point as usize, space, &others, &mut distances);
+            hits += distances.iter().filter(|&&distance| distance <= radius).count().min(self.k);
+        }
+        hits as f64 / (self.k * self.points.len()) as f64
+    }
+}

@@ -21,7 +21,7 @@ report: build data ## from nothing to output/*.html: libtorch, data, build, run 
 	@printf '\nThe reports:\n'; for page in output/*.html; do printf '  %s/%s\n' "$$PWD" "$$page"; done
 
 build: libtorch ## target/release/report
-	$(call stage,build with cargo (the first time about 16 minutes on 2 cores),cargo build --release --locked)
+	$(call stage,build with cargo (the first time about 15 minutes on 2 cores),cargo build --release --locked)
 
 libtorch: needs ## target/libtorch, from LIBTORCH, an installed PyTorch or PyPI
 	$(call stage,set up libtorch,python3 src/setup/libtorch.py)

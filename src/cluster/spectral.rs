@@ -27,7 +27,7 @@ pub enum Affinity {
     /// 1 when each is one of the `n_neighbors` nearest of the other, 1/2 when only one is.
     #[default]
     NearestNeighbors,
-    /// exp(-gamma d^2): 12 bytes for every pair of points.
+    /// exp(-gamma d^2): 16 bytes for every pair of points.
     Rbf {
         /// How fast likeness decays with the squared distance; scikit-learn's default is 1.
         gamma: f64,

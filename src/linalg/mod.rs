@@ -1,7 +1,8 @@
 //! The one room below the algorithms: `reduce`, `cluster` and `metrics` call it and never see what computes.
 //!
 //! Dense matrix products and eigenproblems go to libtorch, in 64 bits. Everything that compares points with points,
-//! whatever the metric, is one inner loop of our own (`tile`), with vectors of the processor at hand (`simd`). No result
+//! whatever the metric, is one inner loop of our own (`tile`), with vectors of the processor at hand (`simd`); points that
+//! are on a CUDA device already are compared there (`tensors`). No result
 //! depends on the number of threads: the work is cut into pieces of a fixed size, and what the pieces give is combined in
 //! their order.
 
@@ -21,6 +22,7 @@ mod space;
 mod sparse;
 mod subspace;
 mod sums;
+mod tensors;
 mod tile;
 
 pub use approximate::approximate_neighbours;
@@ -35,6 +37,7 @@ pub(crate) use products::{add_weighted_rows, row_products};
 pub use space::Space;
 pub use sparse::Csr;
 pub use sums::{Grouping, distance_sums};
+pub use tensors::TensorSpace;
 
 use crate::progress::Cancelled;
 

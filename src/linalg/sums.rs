@@ -35,6 +35,18 @@ pub fn distance_sums<R: Send>(
     each: impl Fn(usize, &[f64]) -> R + Sync,
 ) -> Result<Vec<R>, LinalgError> {
     let rows = space.rows();
+    check_groupings(groupings, rows)?;
+    let groups = Groups::new(groupings, rows);
+    let blocks = (0..rows).step_by(BLOCK).map(|first| first..(first + BLOCK).min(rows));
+    if rows.saturating_mul(groups.total * size_of::<f64>()) > SUMS_BUDGET {
+        one_by_one(space, &groups, blocks.collect(), each)
+    } else {
+        in_pairs(space, &groups, blocks.collect(), each)
+    }
+}
+
+/// Each grouping must have one number a point, below its count.
+pub(super) fn check_groupings(groupings: &[Grouping], rows: usize) -> Result<(), LinalgError> {
     for grouping in groupings {
         let (found, expected) = (grouping.group_of.len(), rows);
         if found != expected {
@@ -45,13 +57,7 @@ pub fn distance_sums<R: Send>(
             return Err(LinalgError::Shape { operation: "distance_sums", name: "a grouping", found, expected });
         }
     }
-    let groups = Groups::new(groupings, rows);
-    let blocks = (0..rows).step_by(BLOCK).map(|first| first..(first + BLOCK).min(rows));
-    if rows.saturating_mul(groups.total * size_of::<f64>()) > SUMS_BUDGET {
-        one_by_one(space, &groups, blocks.collect(), each)
-    } else {
-        in_pairs(space, &groups, blocks.collect(), each)
-    }
+    Ok(())
 }
 
 /// Each pair of blocks is computed once, for both of them.

@@ -16,7 +16,9 @@ pub use assignment::linear_sum_assignment;
 pub use contingency::{Average, Contingency, ContingencyMatrix, Noise};
 pub use internal::{ClusterShapes, InternalScores, calinski_harabasz_score, davies_bouldin_score, internal_scores};
 pub use scores::{LabelScores, clustered_fraction};
-pub use silhouette::{silhouette_samples, silhouette_samples_of_many, silhouette_score, silhouette_scores};
+pub use silhouette::{
+    silhouette_samples, silhouette_samples_of_many, silhouette_samples_on_device, silhouette_score, silhouette_scores,
+};
 pub use supervised::{
     adjusted_mutual_info_score, adjusted_rand_score, clustering_accuracy, completeness_score,
     expected_mutual_information, fowlkes_mallows_score, homogeneity_score, mutual_info_score,

@@ -1,7 +1,7 @@
 //! The silhouette: how much nearer each point is to its own cluster than to the next one.
 
 use super::MetricError;
-use crate::linalg::{Grouping, Metric, Space, distance_sums};
+use crate::linalg::{Grouping, LinalgError, Metric, Space, TensorSpace, distance_sums};
 use crate::points::Points;
 
 /// The mean silhouette of the points, from -1 to 1 (Rousseeuw 1987), as scikit-learn's `silhouette_score`.
@@ -43,14 +43,35 @@ pub fn silhouette_samples_of_many(
     labellings: &[&[i32]],
     metric: Metric,
 ) -> Result<Vec<Vec<f64>>, MetricError> {
-    let numbered = labellings.iter().map(|labels| Numbered::new(points.rows(), labels));
+    let sums = |groupings: &[Grouping], of_point: &OfPoint| {
+        distance_sums(&Space::new(points, metric)?, groupings, of_point)
+    };
+    samples_from(points.rows(), labellings, sums)
+}
+
+/// As [`silhouette_samples_of_many`], on the device where the points are.
+///
+/// # Errors
+/// As [`silhouette_score`]; libtorch ran out of memory.
+pub fn silhouette_samples_on_device(space: &TensorSpace, labellings: &[&[i32]]) -> Result<Vec<Vec<f64>>, MetricError> {
+    samples_from(space.rows(), labellings, |groupings, of_point| space.distance_sums(groupings, of_point))
+}
+
+/// Gives the silhouettes of a point under all labellings, from its sums of distances.
+type OfPoint<'labels> = dyn Fn(usize, &[f64]) -> Vec<f64> + Sync + 'labels;
+
+fn samples_from(
+    rows: usize,
+    labellings: &[&[i32]],
+    sums: impl FnOnce(&[Grouping], &OfPoint) -> Result<Vec<Vec<f64>>, LinalgError>,
+) -> Result<Vec<Vec<f64>>, MetricError> {
+    let numbered = labellings.iter().map(|labels| Numbered::new(rows, labels));
     let numbered = numbered.collect::<Result<Vec<_>, MetricError>>()?;
     if numbered.is_empty() {
         return Ok(Vec::new());
     }
     let groupings: Vec<Grouping> =
         numbered.iter().map(|labels| Grouping { group_of: &labels.number_of, count: labels.counts.len() }).collect();
-    let space = Space::new(points, metric)?;
     let of_point = |point: usize, sums: &[f64]| -> Vec<f64> {
         let mut rest = sums;
         let of_labelling = |labels: &Numbered| {
@@ -60,7 +81,7 @@ pub fn silhouette_samples_of_many(
         };
         numbered.iter().map(of_labelling).collect()
     };
-    let by_point = distance_sums(&space, &groupings, of_point)?;
+    let by_point = sums(&groupings, &of_point)?;
     Ok((0..labellings.len()).map(|at| by_point.iter().map(|values| values[at]).collect()).collect())
 }
 

@@ -78,7 +78,7 @@ impl KMeans {
     pub fn fit(&self, points: &Points) -> Result<KMeansFit, ClusterError> {
         self.check(points)?;
         let space = Space::around(points)?;
-        let tolerance = self.tol * mean(&linalg::variances(&space.points, &linalg::means(&space.points)));
+        let tolerance = self.tol * space.variance;
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         let starts = if matches!(self.init, Init::PlusPlus) { self.n_init } else { 1 };
         let mut best = self.run(&space, tolerance, &mut random)?;
@@ -141,7 +141,7 @@ impl KMeans {
         Ok(match &self.init {
             Init::PlusPlus => Points::new(0, space.points.columns(), Vec::new())?,
             Init::Rows(rows) => space.points.select(rows)?,
-            Init::Centers(centres) => space.of(centres)?,
+            Init::Centers(centres) => space.of(centres)?.0,
         })
     }
 }
@@ -152,40 +152,59 @@ pub(super) struct Space {
     pub(super) points: Points,
     mean: Vec<f64>,
     pub(super) scale: f64,
+    /// The mean variance of the coordinates in this space.
+    variance: f64,
 }
 
 impl Space {
     pub(super) fn around(points: &Points) -> Result<Space, ClusterError> {
-        let mean = linalg::means(points);
-        let farthest = points
-            .as_slice()
-            .par_chunks(ROWS_PER_CHUNK * points.columns())
-            .map(|rows| {
-                let distances = rows
-                    .chunks_exact(mean.len())
-                    .flat_map(|row| row.iter().zip(&mean).map(|(&value, mean)| (f64::from(value) - mean).abs()));
-                distances.fold(0.0, f64::max)
-            })
-            .reduce(|| 0.0, f64::max);
+        let columns = points.columns();
+        let chunks = points.as_slice().par_chunks(ROWS_PER_CHUNK * columns);
+        let profiles = chunks.map(|rows| {
+            let mut profile = Profile::new(columns);
+            linalg::vectorised(Extend { rows, profile: &mut profile });
+            profile
+        });
+        let mut profile = Profile::new(columns);
+        for chunk in profiles.collect::<Vec<_>>() {
+            profile.join(&chunk);
+        }
+        let count = points.rows().max(1) as f64;
+        let mean: Vec<f64> = profile.sums.iter().map(|sum| sum / count).collect();
+        let farthest =
+            |((&least, &most), mean): ((&f32, &f32), &f64)| (f64::from(most) - mean).max(mean - f64::from(least));
+        let farthest = profile.least.iter().zip(&profile.most).zip(&mean).map(farthest).fold(0.0, f64::max);
         let scale = if farthest > 0.0 { (-farthest.log2().floor()).exp2() } else { 1.0 };
-        let mut space = Space { points: Points::new(0, points.columns(), Vec::new())?, mean, scale };
-        space.points = space.of(points)?;
+        let mut space = Space { points: Points::new(0, columns, Vec::new())?, mean, scale, variance: 0.0 };
+        let (points, moments) = space.of(points)?;
+        // Of numbers around zero: no digits are lost.
+        let (means, squares) = moments.split_at(columns);
+        let variances: Vec<f64> = means
+            .iter()
+            .zip(squares)
+            .map(|(sum, squares)| (squares / count - (sum / count).powi(2)).max(0.0))
+            .collect();
+        space.variance = self::mean(&variances);
+        space.points = points;
         Ok(space)
     }
 
-    /// Points of the original space in this one.
-    fn of(&self, points: &Points) -> Result<Points, ClusterError> {
+    /// Points of the original space in this one; and the sum of every column, then that of its squares.
+    fn of(&self, points: &Points) -> Result<(Points, Vec<f64>), ClusterError> {
         let columns = points.columns();
         let mut values = vec![0.0; points.as_slice().len()];
         let chunk = ROWS_PER_CHUNK * columns;
-        values.par_chunks_mut(chunk).zip(points.as_slice().par_chunks(chunk)).for_each(|(values, rows)| {
-            for (values, row) in values.chunks_exact_mut(columns).zip(rows.chunks_exact(columns)) {
-                for ((value, &original), mean) in values.iter_mut().zip(row).zip(&self.mean) {
-                    *value = ((f64::from(original) - mean) * self.scale) as f32;
-                }
-            }
+        let chunks = values.par_chunks_mut(chunk).zip(points.as_slice().par_chunks(chunk));
+        let moments = chunks.map(|(values, rows)| {
+            let mut moments = vec![0.0; 2 * columns];
+            linalg::vectorised(Shift { space: self, rows, values, moments: &mut moments });
+            moments
         });
-        Ok(Points::new(points.rows(), columns, values)?)
+        let mut total = vec![0.0; 2 * columns];
+        for moments in moments.collect::<Vec<_>>() {
+            total.iter_mut().zip(moments).for_each(|(total, moment)| *total += moment);
+        }
+        Ok((Points::new(points.rows(), columns, values)?, total))
     }
 
     /// Centres of this space in the original one.
@@ -194,6 +213,70 @@ impl Space {
         let values =
             centres.iter().enumerate().map(|(at, value)| (value / self.scale + self.mean[at % columns]) as f32);
         Ok(Points::new(centres.len() / columns, columns, values.collect())?)
+    }
+}
+
+/// The sum, the least and the largest number of every column.
+struct Profile {
+    sums: Vec<f64>,
+    least: Vec<f32>,
+    most: Vec<f32>,
+}
+
+impl Profile {
+    fn new(columns: usize) -> Profile {
+        Profile { sums: vec![0.0; columns], least: vec![f32::MAX; columns], most: vec![f32::MIN; columns] }
+    }
+
+    fn join(&mut self, other: &Profile) {
+        self.sums.iter_mut().zip(&other.sums).for_each(|(sum, other)| *sum += other);
+        self.least.iter_mut().zip(&other.least).for_each(|(least, other)| *least = least.min(*other));
+        self.most.iter_mut().zip(&other.most).for_each(|(most, other)| *most = most.max(*other));
+    }
+}
+
+/// Takes rows up into a profile.
+struct Extend<'work> {
+    rows: &'work [f32],
+    profile: &'work mut Profile,
+}
+
+impl linalg::Loops for Extend<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Profile { sums, least, most } = self.profile;
+        for row in self.rows.chunks_exact(sums.len()) {
+            for (((&value, sum), least), most) in row.iter().zip(&mut *sums).zip(&mut *least).zip(&mut *most) {
+                *sum += f64::from(value);
+                *least = if value < *least { value } else { *least };
+                *most = if value > *most { value } else { *most };
+            }
+        }
+    }
+}
+
+/// Moves rows into a space.
+struct Shift<'work> {
+    space: &'work Space,
+    rows: &'work [f32],
+    values: &'work mut [f32],
+    moments: &'work mut [f64],
+}
+
+impl linalg::Loops for Shift<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let (scale, columns) = (self.space.scale, self.space.mean.len());
+        let (sums, squares) = self.moments.split_at_mut(columns);
+        for (values, row) in self.values.chunks_exact_mut(columns).zip(self.rows.chunks_exact(columns)) {
+            for ((value, &original), mean) in values.iter_mut().zip(row).zip(&self.space.mean) {
+                *value = ((f64::from(original) - mean) * scale) as f32;
+            }
+            for ((&value, sum), square) in values.iter().zip(&mut *sums).zip(&mut *squares) {
+                *sum += f64::from(value);
+                *square += f64::from(value) * f64::from(value);
+            }
+        }
     }
 }
 
@@ -211,12 +294,13 @@ fn lloyd(points: &Points, mut centres: Vec<f64>, max_iter: usize, tolerance: f64
     let mut labels = vec![0; points.rows()];
     let mut labels_before = vec![u32::MAX; points.rows()];
     let mut sums = Sums::default();
+    let mut assigner = linalg::Assigner::new(points, centres.len() / columns);
     let mut settled = false;
     let mut n_iter = 0;
     while n_iter < max_iter && !settled {
         crate::progress::check()?;
         n_iter += 1;
-        linalg::nearest(points, &packed(&centres, columns), &mut labels);
+        assigner.assign(&centres, &mut labels);
         let moved = means_of_clusters(points, &labels, &centres, &mut sums);
         let shift: f64 = moved.iter().zip(&centres).map(|(new, old)| (new - old) * (new - old)).sum();
         centres = moved;
@@ -228,7 +312,7 @@ fn lloyd(points: &Points, mut centres: Vec<f64>, max_iter: usize, tolerance: f64
     }
     if !settled {
         // The centres have moved since the last labels.
-        linalg::nearest(points, &packed(&centres, columns), &mut labels);
+        assigner.assign(&centres, &mut labels);
     }
     let inertia = chunk_sums(&squared_distances_to_own(points, &labels, &centres));
     Ok(Run { labels, centres, inertia, n_iter })
@@ -350,12 +434,44 @@ fn relocate_empty(points: &Points, labels: &[u32], before: &[f64], sums: &mut [f
 
 /// The squared distance of each point to the centre of its cluster, in 64 bits.
 pub(super) fn squared_distances_to_own(points: &Points, labels: &[u32], centres: &[f64]) -> Vec<f64> {
-    let columns = points.columns();
-    let own = |row: usize| {
-        let centre = &centres[labels[row] as usize * columns..][..columns];
-        points.row(row).iter().zip(centre).map(|(&value, centre)| (f64::from(value) - centre).powi(2)).sum()
-    };
-    (0..points.rows()).into_par_iter().map(own).collect()
+    let mut distances = vec![0.0; points.rows()];
+    let chunks = distances.par_chunks_mut(ROWS_PER_CHUNK).zip(labels.par_chunks(ROWS_PER_CHUNK));
+    chunks.zip(points.as_slice().par_chunks(ROWS_PER_CHUNK * points.columns())).for_each(
+        |((distances, labels), rows)| {
+            linalg::vectorised(ToOwn { rows, labels, centres, columns: points.columns(), distances });
+        },
+    );
+    distances
+}
+
+/// Measures rows and the centres of their clusters.
+struct ToOwn<'work> {
+    rows: &'work [f32],
+    labels: &'work [u32],
+    centres: &'work [f64],
+    columns: usize,
+    distances: &'work mut [f64],
+}
+
+impl linalg::Loops for ToOwn<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let rows = self.rows.chunks_exact(self.columns).zip(self.labels);
+        for ((row, &label), distance) in rows.zip(self.distances) {
+            let centre = &self.centres[label as usize * self.columns..][..self.columns];
+            let ((row, row_rest), (centre, centre_rest)) = (row.as_chunks::<16>(), centre.as_chunks::<16>());
+            // Several sums, so that one addition need not wait for another.
+            let mut sums = [0.0; 16];
+            for (values, centre) in row.iter().zip(centre) {
+                for ((sum, &value), centre) in sums.iter_mut().zip(values).zip(centre) {
+                    let difference = f64::from(value) - centre;
+                    *sum += difference * difference;
+                }
+            }
+            let rest = row_rest.iter().zip(centre_rest).map(|(&value, centre)| (f64::from(value) - centre).powi(2));
+            *distance = sums.iter().sum::<f64>() + rest.sum::<f64>();
+        }
+    }
 }
 
 /// A sum whose order of additions is fixed, with a short error path: chunks first, then the chunks.

@@ -1,17 +1,18 @@
 //! Greedy k-means++: starting centres that are far apart.
 //!
 //! Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding" (2007), with the several trials a centre
-//! that their own code makes and scikit-learn took over. All trials of a step are measured in one pass.
+//! that their own code makes and scikit-learn took over. All trials of a step are measured in one pass over the points,
+//! which is what a step costs.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
-use crate::linalg::{Centres, squared_distances};
+use crate::linalg::distances_to_few;
 use crate::points::Points;
 
 /// Points whose potential is summed by one task; fixed, so that the sums do not depend on the number of threads.
-const ROWS_PER_CHUNK: usize = 1024;
+const ROWS_PER_CHUNK: usize = 256;
 
 /// Chooses `count` rows: the first at random, each further one the best of 2 + ln(count) draws, where a row is drawn
 /// with a probability proportional to its squared distance from the nearest row chosen so far. O(n d k ln k).
@@ -22,12 +23,14 @@ pub(super) fn choose(points: &Points, count: usize, random: &mut ChaCha8Rng) -> 
     let trials = 2 + (count as f64).ln() as usize;
     let first = ((uniform(random) * rows as f64) as usize).min(rows - 1);
     let mut chosen = vec![first];
-    let mut closest = squared_distances(points, &Centres::new(points.row(first), points.columns()));
+    let mut closest = vec![f32::INFINITY; rows];
+    let mut distances = vec![0.0; rows];
+    shrink(points, &[first], &closest, &mut distances);
+    closest.copy_from_slice(&distances);
+    distances.resize(rows * trials, 0.0);
     while chosen.len() < count {
         let drawn = draw(&closest, trials, random);
-        let candidates: Vec<f32> = drawn.iter().flat_map(|&row| points.row(row)).copied().collect();
-        let mut distances = squared_distances(points, &Centres::new(&candidates, points.columns()));
-        let potentials = shrink(&mut distances, &closest, trials);
+        let potentials = shrink(points, &drawn, &closest, &mut distances);
         let best = (1..trials).fold(0, |best, trial| if potentials[trial] < potentials[best] { trial } else { best });
         chosen.push(drawn[best]);
         closest.iter_mut().zip(distances.chunks_exact(trials)).for_each(|(closest, row)| *closest = row[best]);
@@ -50,12 +53,16 @@ fn draw(weights: &[f32], count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
     (0..count).map(|_| one()).collect()
 }
 
-/// Lowers each distance to a candidate to the distance already reached, and sums them up for each candidate.
-fn shrink(distances: &mut [f32], closest: &[f32], trials: usize) -> Vec<f64> {
-    let chunks = distances.par_chunks_mut(ROWS_PER_CHUNK * trials).zip(closest.par_chunks(ROWS_PER_CHUNK));
-    let sums = chunks.map(|(distances, closest)| {
-        let mut sums = vec![0.0; trials];
-        for (row, &closest) in distances.chunks_exact_mut(trials).zip(closest) {
+/// The squared distance of each point to each of the drawn rows, or what is already reached where that is less; and the
+/// sum for each drawn row.
+fn shrink(points: &Points, drawn: &[usize], closest: &[f32], distances: &mut [f32]) -> Vec<f64> {
+    let others: Vec<&[f32]> = drawn.iter().map(|&row| points.row(row)).collect();
+    let rows = points.as_slice().par_chunks(ROWS_PER_CHUNK * points.columns());
+    let known = distances.par_chunks_mut(ROWS_PER_CHUNK * drawn.len()).zip(closest.par_chunks(ROWS_PER_CHUNK));
+    let sums = rows.zip(known).map(|(rows, (distances, closest))| {
+        distances_to_few(rows, &others, distances);
+        let mut sums = vec![0.0; others.len()];
+        for (row, &closest) in distances.chunks_exact_mut(others.len()).zip(closest) {
             for (distance, sum) in row.iter_mut().zip(&mut sums) {
                 *distance = distance.min(closest);
                 *sum += f64::from(*distance);
@@ -63,7 +70,7 @@ fn shrink(distances: &mut [f32], closest: &[f32], trials: usize) -> Vec<f64> {
         }
         sums
     });
-    let mut total = vec![0.0; trials];
+    let mut total = vec![0.0; drawn.len()];
     for sums in sums.collect::<Vec<_>>() {
         total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
     }

@@ -24,10 +24,16 @@ impl Centres {
     pub fn new(values: &[f32], columns: usize) -> Centres {
         let columns = columns.max(1);
         let count = values.len() / columns;
-        let mut panels = Vec::new();
-        pack(&values[..count * columns], columns, &mut panels);
+        let values = &values[..count * columns];
+        let mut panels = vec![0.0; count.div_ceil(LANES) * columns * LANES];
+        let chunks = panels.par_chunks_mut(columns * LANES).zip(values.par_chunks(columns * LANES));
+        chunks.for_each_init(Vec::new, |packed, (panel, centres)| {
+            pack(centres, columns, packed);
+            panel.copy_from_slice(packed);
+        });
         let squared = |centre: &[f32]| centre.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
-        let mut squared_lengths: Vec<f32> = values.chunks_exact(columns).map(|centre| squared(centre) as f32).collect();
+        let mut squared_lengths: Vec<f32> =
+            values.par_chunks_exact(columns).map(|centre| squared(centre) as f32).collect();
         squared_lengths.resize(count.next_multiple_of(LANES), f32::INFINITY);
         Centres { count, panels, squared_lengths }
     }
@@ -35,6 +41,16 @@ impl Centres {
     /// How many centres there are.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// The panels, as [`pack`] makes them.
+    pub(super) fn panels(&self) -> &[f32] {
+        &self.panels
+    }
+
+    /// The squared length of the centre in each lane; infinite in lanes without one.
+    pub(super) fn squared_lengths(&self) -> &[f32] {
+        &self.squared_lengths
     }
 }
 

@@ -8,10 +8,13 @@
 
 mod approximate;
 mod block;
+mod bounds;
 mod bridges;
+mod cells;
 mod columns;
 mod dense;
 mod distances;
+mod few;
 mod laplacian;
 mod metric;
 mod neighbours;
@@ -26,12 +29,15 @@ mod tensors;
 mod tile;
 
 pub use approximate::approximate_neighbours;
-pub(crate) use bridges::{Search, Task, search};
+pub(crate) use bounds::Assigner;
+pub(crate) use bridges::{Floors, Search, search};
 pub use columns::{means, variances};
 pub use dense::{Eigen, combine, gram_of_rows, scatter, symmetric_eigen};
 pub use distances::{Centres, nearest, project, squared_distances};
+pub(crate) use few::distances_to_few;
 pub use laplacian::{Eigenpairs, NormalisedLaplacian, smallest_laplacian_eigenpairs};
 pub use metric::{Metric, UnknownMetric};
+pub(crate) use neighbours::nearest_and_floors;
 pub use neighbours::{Neighbours, nearest_neighbours, nearest_of};
 pub(crate) use products::{add_weighted_rows, row_products};
 pub use space::Space;

@@ -8,7 +8,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::pairs::tournament;
+use super::bridges::{Floor, Floors, tiles_per_floor};
+use super::cells::{Cells, Wanted};
+use super::pairs::{nearest_first, tournament};
 use super::simd::{Float, WIDTH};
 use super::space::{BLOCK, Finish};
 use super::tile::{LANES, Place, Sink, Tile};
@@ -50,24 +52,101 @@ impl Neighbours {
 /// # Errors
 /// The computation was told to stop.
 pub fn nearest_neighbours(space: &Space, k: usize) -> Result<Neighbours, LinalgError> {
-    let rows = space.rows();
-    let k = k.min(rows.saturating_sub(1));
-    let mut blocks: Vec<Lists> = blocks(rows).map(|block| Lists::new(block, k)).collect();
-    if k > 0 {
-        tournament::<_, LinalgError>(&mut blocks, |(_, a), b| {
-            let mut panels = Vec::new();
-            let own = a.block.clone();
-            let (others, lanes) = match b {
-                Some((_, lists)) => (lists.block.clone(), Some(lists)),
-                None => (own.clone(), None),
-            };
-            let mut sink =
-                Offer { first: others.start, count: others.len(), skip_self: lanes.is_none(), rows: a, lanes };
-            space.block(own, space, others, Finish::Order, &mut panels, &mut sink);
-            Ok(())
-        })?;
+    let cells = Cells::new(space)?;
+    if !cells.skip() {
+        let order: Vec<u32> = (0..space.rows() as u32).collect();
+        let search = Pairs { space, order: &order, cells: &cells, floors: None };
+        return Ok(collect(search.lists(k)?, k, &order, space, space.as_given().as_ref()));
     }
-    Ok(collect(blocks, k, space, space))
+    let order = cells.order();
+    let ordered = space.select(&order);
+    let search = Pairs { space: &ordered, order: &order, cells: &cells, floors: None };
+    Ok(collect(search.lists(k)?, k, &order, &ordered, space.as_given().as_ref()))
+}
+
+/// The same, and what [`super::search`] needs: points in an order in which near ones lie together, and what the pairs in
+/// each of some small pieces are apart at least.
+///
+/// # Errors
+/// The computation was told to stop.
+pub(crate) fn nearest_and_floors(space: Space, k: usize) -> Result<(Neighbours, Floors), LinalgError> {
+    let tiles = tiles_per_floor(space.rows());
+    with_floors(space, k, tiles)
+}
+
+/// The same, where so many tiles share a floor.
+pub(super) fn with_floors(space: Space, k: usize, tiles: usize) -> Result<(Neighbours, Floors), LinalgError> {
+    let cells = Cells::new(&space)?;
+    let order = cells.order();
+    let ordered = space.select(&order);
+    let given = space.as_given();
+    drop(space);
+    let search = Pairs { space: &ordered, order: &order, cells: &cells, floors: Some(tiles) };
+    let mut lists = search.lists(k)?;
+    let floors = lists
+        .iter_mut()
+        .enumerate()
+        .flat_map(|(a, lists)| std::mem::take(&mut lists.floors).into_iter().map(move |(b, floors)| (a, b, floors)));
+    let floors = floors.collect();
+    let neighbours = collect(lists, k, &order, &ordered, given.as_ref());
+    Ok((neighbours, Floors { space: ordered, order, floors }))
+}
+
+/// All pairs of points.
+struct Pairs<'work, 'points> {
+    space: &'work Space<'points>,
+    /// The numbers of its points.
+    order: &'work [u32],
+    cells: &'work Cells,
+    /// Tiles that share a floor, where floors are kept.
+    floors: Option<usize>,
+}
+
+impl Pairs<'_, '_> {
+    fn lists(&self, k: usize) -> Result<Vec<Lists>, LinalgError> {
+        let rows = self.space.rows();
+        let k = k.min(rows.saturating_sub(1));
+        let blocks: Vec<Range<usize>> = blocks(rows).collect();
+        let mut found: Vec<Lists> = blocks.iter().map(|block| Lists::new(block.clone(), k)).collect();
+        if k == 0 {
+            return Ok(found);
+        }
+        if !self.cells.skip() {
+            tournament(&mut found, |(_, a), b| self.visit(None, a, b))?;
+            return Ok(found);
+        }
+        let of: Vec<u32> = self.order.iter().map(|&point| self.cells.of(point as usize)).collect();
+        let of_block = |block: &Range<usize>| &of[block.clone()];
+        let near = |a: usize, b: usize| self.cells.least(of_block(&blocks[a]), of_block(&blocks[b]));
+        nearest_first(&mut found, near, |(_, a), b| {
+            let lanes = b.as_ref().map_or(&*a, |(_, lists)| &**lists);
+            let limit = |rows: Range<usize>, columns: Range<usize>| {
+                let limits = a.limits[rows].iter().chain(&lanes.limits[columns]);
+                self.space.distance_of_order(limits.fold(0.0, |most: f32, &limit| most.max(limit)))
+            };
+            let wanted = self.cells.wanted(of_block(&a.block), of_block(&lanes.block), limit);
+            self.visit(Some(wanted), a, b)
+        })?;
+        Ok(found)
+    }
+
+    /// Offers the pairs of two blocks, or of one, to both of them, except for tiles that are not wanted.
+    fn visit(&self, wanted: Option<Wanted>, a: &mut Lists, b: Option<(usize, &mut Lists)>) -> Result<(), LinalgError> {
+        let (number, b) = b.map_or((a.block.start / BLOCK, None), |(number, lists)| (number, Some(lists)));
+        let own = a.block.clone();
+        let others = b.as_deref().map_or(own.clone(), |lists| lists.block.clone());
+        let floors = self.floors.map(|tiles| Floor::new(tiles, own.len(), others.len(), &wanted, self.space));
+        let (first, count, names, skip_self) = (others.start, others.len(), self.order, b.is_none());
+        let some = wanted.as_ref().is_none_or(|wanted| wanted.some);
+        let mut sink = Offer { names, first, count, skip_self, wanted, floors, rows: a, lanes: b };
+        if some {
+            self.space.block(own, self.space, others, Finish::Order, &mut Vec::new(), &mut sink);
+        }
+        if let Some(floors) = sink.floors {
+            a.floors.push((number, floors));
+        }
+        Ok(())
+    }
 }
 
 /// The `k` nearest base points of every query, at most all; a query that is one of them finds itself. O(n m d), memory
@@ -80,19 +159,33 @@ pub fn nearest_of(base: &Points, queries: &Points, metric: Metric, k: usize) -> 
     let queries = base.with(queries)?;
     let k = k.min(base.rows());
     let mut found: Vec<Lists> = blocks(queries.rows()).map(|block| Lists::new(block, k)).collect();
+    let names: Vec<u32> = (0..base.rows() as u32).collect();
     if k > 0 {
         found.par_iter_mut().with_max_len(1).try_for_each_init(Vec::new, |panels, lists| {
             for others in blocks(base.rows()) {
                 crate::progress::check()?;
                 let own = lists.block.clone();
-                let mut sink =
-                    Offer { first: others.start, count: others.len(), skip_self: false, rows: lists, lanes: None };
+                let (first, count) = (others.start, others.len());
+                let names = &names;
+                let mut sink = Offer {
+                    names,
+                    first,
+                    count,
+                    skip_self: false,
+                    wanted: None,
+                    floors: None,
+                    rows: lists,
+                    lanes: None,
+                };
                 queries.block(own, &base, others, Finish::Order, panels, &mut sink);
             }
             Ok::<(), LinalgError>(())
         })?;
     }
-    Ok(collect(found, k, &queries, &base))
+    let order: Vec<u32> = (0..queries.rows() as u32).collect();
+    let given = queries.as_given().zip(base.as_given());
+    let (queries, base) = given.as_ref().map_or((&queries, &base), |(queries, base)| (queries, base));
+    Ok(collect_of(found, k, &order, (queries, |at| at), (base, |point| point)))
 }
 
 fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
@@ -110,6 +203,8 @@ pub(super) struct Lists {
     lengths: Vec<usize>,
     /// Nothing farther than this can be among the kept ones; a whole number of panels.
     limits: Vec<f32>,
+    /// What the pairs with later blocks are apart.
+    floors: Vec<(usize, Floor)>,
 }
 
 impl Lists {
@@ -124,6 +219,7 @@ impl Lists {
             candidates: vec![(0.0, 0); count * places],
             lengths: vec![0; count],
             limits: vec![f32::INFINITY; count.next_multiple_of(LANES)],
+            floors: Vec::new(),
         }
     }
 
@@ -137,7 +233,7 @@ impl Lists {
         }
     }
 
-    /// The numbers of the `count` nearest of each point, nearest first; at least so many must have been offered.
+    /// The names of the `count` nearest of each point, nearest first; at least so many must have been offered.
     pub(super) fn nearest(&mut self, count: usize) -> Vec<u32> {
         let points = 0..self.lengths.len();
         points
@@ -152,12 +248,12 @@ impl Lists {
         lists
     }
 
-    /// Takes what others took; `points` are their numbers there.
-    pub(super) fn merge(&mut self, others: &mut Lists, points: &[u32]) {
+    /// Takes what others took.
+    pub(super) fn merge(&mut self, others: &mut Lists) {
         for point in 0..self.lengths.len() {
             for &(order, other) in others.sorted(point) {
                 if order <= self.limits[point] {
-                    self.offer(point, order, points[other as usize]);
+                    self.offer(point, order, other);
                 }
             }
         }
@@ -181,18 +277,31 @@ impl Lists {
 
 /// Offers the pairs of a tile to the lists of the rows, and to those of the lanes.
 pub(super) struct Offer<'lists> {
+    /// The number of each point that may be in a list.
+    pub(super) names: &'lists [u32],
     /// The point in the first lane of the first panel.
     pub(super) first: usize,
     /// How many points the panels hold.
     pub(super) count: usize,
     pub(super) skip_self: bool,
+    /// All tiles, or these.
+    pub(super) wanted: Option<Wanted>,
+    pub(super) floors: Option<Floor>,
     pub(super) rows: &'lists mut Lists,
     pub(super) lanes: Option<&'lists mut Lists>,
 }
 
 impl Sink for Offer<'_> {
     #[inline(always)]
+    fn wants(&self, place: Place) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.has(place))
+    }
+
+    #[inline(always)]
     fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
+        if let Some(floors) = &mut self.floors {
+            floors.lower(place, tile);
+        }
         let first_lane = place.panel * LANES;
         for (row, values) in tile.iter().enumerate().take(place.rows) {
             let row = place.row + row;
@@ -210,7 +319,7 @@ impl Sink for Offer<'_> {
                     near &= near - 1;
                     let other = self.first + first + lane;
                     if !(self.skip_self && other == self.rows.block.start + row) {
-                        self.rows.offer(row, lanes[lane], other as u32);
+                        self.rows.offer(row, lanes[lane], self.names[other]);
                     }
                 }
                 if let Some(lists) = &mut self.lanes {
@@ -219,7 +328,7 @@ impl Sink for Offer<'_> {
                     while near != 0 {
                         let lane = near.trailing_zeros() as usize;
                         near &= near - 1;
-                        lists.offer(first + lane, lanes[lane], (self.rows.block.start + row) as u32);
+                        lists.offer(first + lane, lanes[lane], self.names[self.rows.block.start + row]);
                     }
                 }
             }
@@ -227,55 +336,77 @@ impl Sink for Offer<'_> {
     }
 }
 
-/// Measures the candidates again, in the order that comes out keeps the first `k`.
-fn collect(blocks: Vec<Lists>, k: usize, own: &Space, base: &Space) -> Neighbours {
-    let rows: usize = blocks.iter().map(|lists| lists.block.len()).sum();
+/// [`collect_of`] the lists of points of one space, in the order of that space; `order` tells their numbers. `given` has
+/// the points by their numbers.
+fn collect(blocks: Vec<Lists>, k: usize, order: &[u32], ordered: &Space, given: Option<&Space>) -> Neighbours {
+    let k = k.min(order.len().saturating_sub(1));
+    if let Some(given) = given {
+        return collect_of(blocks, k, order, (given, |at| order[at] as usize), (given, |point| point));
+    }
+    let mut places = vec![0; order.len()];
+    order.iter().zip(0..).for_each(|(&point, place)| places[point as usize] = place);
+    collect_of(blocks, k, order, (ordered, |at| at), (ordered, |point| places[point as usize]))
+}
+
+/// Measures the candidates again, in the order that comes out keeps the first `k`. `order` has the numbers of the points
+/// in the blocks. The two spaces have the points of the blocks and the candidates; each comes with where in it they are.
+fn collect_of(
+    blocks: Vec<Lists>,
+    k: usize,
+    order: &[u32],
+    (own, row): (&Space, impl Fn(usize) -> usize + Sync),
+    (base, place): (&Space, impl Fn(u32) -> u32 + Sync),
+) -> Neighbours {
+    let rows = order.len();
     let (mut indices, mut distances) = (vec![0; rows * k], vec![0.0; rows * k]);
     if k == 0 {
         return Neighbours { k, indices, distances };
     }
     let out = indices.par_chunks_mut(BLOCK * k).zip(distances.par_chunks_mut(BLOCK * k));
-    blocks.into_par_iter().zip(out).for_each(|(lists, (indices, distances))| {
-        let mut measured = Vec::with_capacity(lists.places);
-        let (mut others, mut again) = (Vec::new(), vec![0.0; lists.places]);
+    blocks.into_par_iter().zip(out).for_each(|(mut lists, (indices, distances))| {
+        let (first, mut others) = (lists.block.start, Vec::new());
         let out = indices.chunks_exact_mut(k).zip(distances.chunks_exact_mut(k));
         for (at, (indices, distances)) in out.enumerate() {
-            measured.clear();
-            let list = &mut lists.candidates[at * lists.places..][..lists.lengths[at]].to_vec();
-            if list.len() > lists.kept {
-                list.select_nth_unstable_by(lists.kept - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                list.truncate(lists.kept);
-            }
-            let row = lists.block.start + at;
+            let list = lists.sorted(at);
             others.clear();
             others.extend(list.iter().map(|&(_, other)| other));
-            own.distances_to(row, base, &others, &mut again[..others.len()]);
-            measured.extend(again.iter().copied().zip(others.iter().copied()));
-            measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            for ((index, distance), &(measured, other)) in indices.iter_mut().zip(distances).zip(&measured) {
-                (*index, *distance) = (other, measured);
-            }
+            measure(own, row(first + at), base, &others, &place, indices, distances);
         }
     });
-    Neighbours { k, indices, distances }
+    // Back into the order of the points.
+    Neighbours { k, indices: reordered(indices, k, order), distances: reordered(distances, k, order) }
 }
 
-/// Measures candidates of a point from differences; writes the nearest.
+/// Measures candidates of a point; writes the nearest, ascending. `place` tells where in `base` each is.
 pub(super) fn measure(
-    space: &Space,
-    point: usize,
+    own: &Space,
+    row: usize,
     base: &Space,
-    others: &[u32],
+    candidates: &[u32],
+    place: impl Fn(u32) -> u32,
     indices: &mut [u32],
     distances: &mut [f32],
 ) {
-    let mut again = vec![0.0; others.len()];
-    space.distances_to(point, base, others, &mut again);
-    let mut measured: Vec<(f32, u32)> = again.into_iter().zip(others.iter().copied()).collect();
+    let places: Vec<u32> = candidates.iter().map(|&other| place(other)).collect();
+    let mut again = vec![0.0; places.len()];
+    own.distances_to(row, base, &places, &mut again);
+    let mut measured: Vec<(f32, u32)> = again.into_iter().zip(candidates.iter().copied()).collect();
     measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     for ((index, distance), &(measured, other)) in indices.iter_mut().zip(distances).zip(&measured) {
         (*index, *distance) = (other, measured);
     }
+}
+
+/// Rows of `k` values, each at the place that `order` gives.
+pub(super) fn reordered<T: Copy + Default>(values: Vec<T>, k: usize, order: &[u32]) -> Vec<T> {
+    if order.is_sorted() {
+        return values;
+    }
+    let mut out = vec![T::default(); values.len()];
+    for (values, &row) in values.chunks_exact(k).zip(order) {
+        out[row as usize * k..(row as usize + 1) * k].copy_from_slice(values);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -332,6 +463,50 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Skipping cells must change nothing: neither neighbours nor distances, in any order of the points.
+    #[test]
+    fn equal_a_search_without_cells() {
+        let mut state = 99_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let (mut skipped, rows) = (0, 1100);
+        for columns in [2, 3, 20, 50, 90] {
+            let uniform: Vec<f32> = (0..rows * columns).map(|_| random()).collect();
+            let centres: Vec<f32> = (0..30 * columns).map(|_| random() * 40.0).collect();
+            let group = |at: usize| (at / columns * 7919) % 30;
+            let clustered = uniform.iter().enumerate().map(|(at, x)| x + centres[group(at) * columns + at % columns]);
+            let clustered: Vec<f32> = clustered.collect();
+            let tied: Vec<f32> = clustered.iter().map(|x| (x * 2.0).round() / 2.0).collect();
+            let mut copies = clustered.clone();
+            for row in (0..rows).filter(|row| row % 3 > 0) {
+                copies.copy_within(row / 40 * columns..(row / 40 + 1) * columns, row * columns);
+            }
+            let far = clustered.iter().map(|x| x + 1e5).collect();
+            let sets = [uniform, clustered.clone(), tied, copies, far];
+            let scaled = [1e-25, 1e25].map(|scale: f32| clustered.iter().map(|x| x * scale).collect::<Vec<f32>>());
+            for values in sets.into_iter().chain(scaled) {
+                let points = Points::new(rows, columns, values).expect("valid");
+                for metric in METRICS {
+                    let space = Space::new(&points, metric).expect("prepared");
+                    skipped += usize::from(Cells::new(&space).expect("found").skip());
+                    let order: Vec<u32> = (0..rows as u32).collect();
+                    let cells = Cells::one(rows);
+                    let plain = Pairs { space: &space, order: &order, cells: &cells, floors: None };
+                    let plain = collect(plain.lists(7).expect("found"), 7, &order, &space, space.as_given().as_ref());
+                    let run = |threads: usize| {
+                        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+                        pool.install(|| nearest_neighbours(&space, 7)).expect("found")
+                    };
+                    assert!(run(1) == plain && run(3) == plain, "{metric} {columns}");
+                    assert!(nearest_and_floors(space, 7).expect("found").0 == plain, "{metric} {columns}");
+                }
+            }
+        }
+        assert!(skipped > 60, "{skipped}");
     }
 
     #[test]

@@ -37,6 +37,43 @@ pub(super) fn tournament<T: Send, E: From<Cancelled> + Send>(
     Ok(())
 }
 
+/// Visits every pair of states once, as [`tournament`] does, those of a state with itself first; of the others, those
+/// with a low `order(a, b)`, a < b, come early. Also this order does not depend on the number of threads.
+///
+/// # Errors
+/// As those of [`tournament`].
+pub(super) fn nearest_first<T: Send, E: From<Cancelled> + Send>(
+    states: &mut [T],
+    order: impl Fn(usize, usize) -> f32 + Sync,
+    visit: impl Fn((usize, &mut T), Option<(usize, &mut T)>) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let count = states.len();
+    states.par_iter_mut().enumerate().try_for_each(|state| visit(state, None))?;
+    let pairs = (0..count as u32).into_par_iter().flat_map_iter(|a| (a + 1..count as u32).map(move |b| (a, b)));
+    let mut pairs: Vec<(f32, u32, u32)> = pairs.map(|(a, b)| (order(a as usize, b as usize), a, b)).collect();
+    pairs.par_sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    // Those whose states were in a pair of the round wait for the next one; not too many, or rounds take long to find.
+    let mut coming = pairs.into_iter().map(|(_, a, b)| (a as usize, b as usize));
+    let mut waiting: Vec<(usize, usize)> = Vec::new();
+    loop {
+        crate::progress::check()?;
+        waiting.extend(coming.by_ref().take((8 * count).saturating_sub(waiting.len())));
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut free: Vec<Option<(usize, &mut T)>> = states.iter_mut().enumerate().map(Some).collect();
+        let mut round = Vec::new();
+        waiting.retain(|&(a, b)| {
+            if free[a].is_none() || free[b].is_none() {
+                return true;
+            }
+            round.extend(free[a].take().zip(free[b].take()));
+            false
+        });
+        round.into_par_iter().with_max_len(1).try_for_each(|(a, b)| visit(a, Some(b)))?;
+    }
+}
+
 /// Who sits at a place in a round: the first stays, the others move on by one each round.
 fn seat(place: usize, round: usize, places: usize) -> usize {
     if place == 0 { 0 } else { (place - 1 + round) % (places - 1) + 1 }
@@ -49,7 +86,7 @@ mod tests {
     #[test]
     fn every_pair_meets_once_in_a_fixed_order() {
         for count in 0..9 {
-            let run = |threads: usize| {
+            let run = |threads: usize, nearest: bool| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
                 let mut met: Vec<Vec<usize>> = vec![Vec::new(); count];
                 let visit = |(a, a_met): (usize, &mut Vec<usize>), b: Option<(usize, &mut Vec<usize>)>| {
@@ -63,14 +100,20 @@ mod tests {
                     }
                     Ok::<(), Cancelled>(())
                 };
-                pool.install(|| tournament(&mut met, visit)).expect("not cancelled");
+                let order = |a: usize, b: usize| ((a * 7 + b * 5) % 6) as f32;
+                match nearest {
+                    true => pool.install(|| nearest_first(&mut met, order, visit)).expect("not cancelled"),
+                    false => pool.install(|| tournament(&mut met, visit)).expect("not cancelled"),
+                }
                 met
             };
-            let met = run(1);
-            assert_eq!(met, run(3));
-            for mut others in met {
-                others.sort_unstable();
-                assert_eq!(others, (0..count).collect::<Vec<_>>());
+            for nearest in [false, true] {
+                let met = run(1, nearest);
+                assert_eq!(met, run(3, nearest));
+                for mut others in met {
+                    others.sort_unstable();
+                    assert_eq!(others, (0..count).collect::<Vec<_>>());
+                }
             }
         }
     }

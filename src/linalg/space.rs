@@ -20,7 +20,9 @@ use super::{LinalgError, Metric, columns};
 use crate::points::Points;
 
 /// Up to so many coordinates Euclidean distances are computed from differences.
-const FEW_COLUMNS: usize = 64;
+const FEW_COLUMNS: usize = 24;
+/// Up to so many, if many points are near one another, as products of near ones must be corrected.
+const SOME_COLUMNS: usize = 64;
 /// Pairs whose squared distance is a smaller share of |x|² + |y|² than this have lost too many digits in a product.
 const NEAR: f32 = 1.0 / 16.0;
 /// Coordinates are rescaled unless the largest is between 1 / `LARGE` and `LARGE`, so that no square overflows.
@@ -34,9 +36,12 @@ pub(super) const BLOCK: usize = 480;
 #[derive(Clone, Debug)]
 pub struct Space<'points> {
     metric: Metric,
+    form: Form,
     columns: usize,
     /// Row-major: as given, or centred, normalised, rescaled.
     values: Cow<'points, [f32]>,
+    /// The points as given, where products are used although differences of these were affordable.
+    given: Option<&'points [f32]>,
     /// The squared length of each row; empty unless products are used for Euclidean distances.
     squared: Vec<f32>,
     /// What was taken off each row; empty if nothing.
@@ -45,8 +50,29 @@ pub struct Space<'points> {
     scale: f32,
 }
 
+/// Whether more than a few pairs of points are so near one another, compared with the centre, that digits are lost.
+fn many_near(points: &Points, metric: Metric, centre: &[f64]) -> bool {
+    const PAIRS: usize = 1024;
+    const MOST: usize = PAIRS / 128;
+    let rows = points.rows();
+    let near = |pair: usize| {
+        let (a, b) = (pair * rows / PAIRS, (pair * rows / PAIRS + rows / 2 + pair * 7919) % rows);
+        let (a, b) = (points.row(a), points.row(b));
+        let scale = |row| if metric == Metric::Arccos { 1.0 / length(row) } else { 1.0 };
+        let (a_scale, b_scale) = (scale(a), scale(b));
+        let (mut apart, mut sum) = (0.0, 0.0);
+        for ((&a, &b), centre) in a.iter().zip(b).zip(centre) {
+            let (a, b) = (f64::from(a) * a_scale - centre, f64::from(b) * b_scale - centre);
+            apart += (a - b) * (a - b);
+            sum += a * a + b * b;
+        }
+        apart <= f64::from(NEAR) * sum
+    };
+    rows > 0 && (0..PAIRS).filter(|&pair| near(pair)).count() > MOST
+}
+
 /// What is computed for a pair before it is made a distance.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     Squares,
     Products,
@@ -73,15 +99,31 @@ impl<'points> Space<'points> {
             }
             _ => 1.0,
         };
-        let mut space =
-            Space { metric, columns, values: Cow::Borrowed(&[]), squared: Vec::new(), centre: Vec::new(), scale };
-        if space.form() == Form::Products {
-            // The mean of unit vectors is not the mean of the points, but any centre will do.
-            space.centre = match metric {
-                Metric::Arccos => vec![0.0; columns],
-                _ => columns::means(points),
-            };
-        }
+        // The mean of unit vectors is not the mean of the points, but any centre will do.
+        let centre = match metric {
+            Metric::Euclidean if columns > FEW_COLUMNS => columns::means(points),
+            _ => vec![0.0; columns],
+        };
+        let form = match metric {
+            Metric::Cityblock => Form::Absolutes,
+            Metric::Chebyshev => Form::Largest,
+            Metric::Cosine => Form::Cosines,
+            _ if columns <= FEW_COLUMNS || (columns <= SOME_COLUMNS && many_near(points, metric, &centre)) => {
+                Form::Squares
+            }
+            _ => Form::Products,
+        };
+        let centre = if form == Form::Products { centre } else { Vec::new() };
+        let mut space = Space {
+            metric,
+            form,
+            columns,
+            values: Cow::Borrowed(&[]),
+            given: None,
+            squared: Vec::new(),
+            centre,
+            scale,
+        };
         space.prepare(points)?;
         Ok(space)
     }
@@ -97,24 +139,16 @@ impl<'points> Space<'points> {
         }
         let mut space = Space {
             metric: self.metric,
+            form: self.form,
             columns: self.columns,
             values: Cow::Borrowed(&[]),
+            given: None,
             squared: Vec::new(),
             centre: self.centre.clone(),
             scale: self.scale,
         };
         space.prepare(points)?;
         Ok(space)
-    }
-
-    fn form(&self) -> Form {
-        match self.metric {
-            Metric::Euclidean | Metric::Arccos if self.columns <= FEW_COLUMNS => Form::Squares,
-            Metric::Euclidean | Metric::Arccos => Form::Products,
-            Metric::Cityblock => Form::Absolutes,
-            Metric::Chebyshev => Form::Largest,
-            Metric::Cosine => Form::Cosines,
-        }
     }
 
     fn prepare(&mut self, points: &'points Points) -> Result<(), LinalgError> {
@@ -140,7 +174,16 @@ impl<'points> Space<'points> {
             });
             self.values = Cow::Owned(values);
         }
-        if self.form() == Form::Products {
+        self.square_rows();
+        if self.form == Form::Products && self.columns <= SOME_COLUMNS && !normalise && self.scale == 1.0 {
+            self.given = Some(points.as_slice());
+        }
+        Ok(())
+    }
+
+    fn square_rows(&mut self) {
+        let columns = self.columns;
+        if self.form == Form::Products {
             let squared =
                 |row: &[f32]| row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>() as f32;
             self.squared = self
@@ -149,7 +192,55 @@ impl<'points> Space<'points> {
                 .flat_map_iter(|rows| rows.chunks_exact(columns).map(squared))
                 .collect();
         }
-        Ok(())
+    }
+
+    /// A space of points whose coordinates are prepared already.
+    fn of_prepared(&self, values: Vec<f32>) -> Space<'static> {
+        let mut space = Space {
+            metric: self.metric,
+            form: self.form,
+            columns: self.columns,
+            values: Cow::Owned(values),
+            given: None,
+            squared: Vec::new(),
+            centre: self.centre.clone(),
+            scale: self.scale,
+        };
+        space.square_rows();
+        space
+    }
+
+    /// The same points for distances that no rounding of prepared coordinates touches, where that is affordable.
+    pub(super) fn as_given(&self) -> Option<Space<'points>> {
+        let values = Cow::Borrowed(self.given?);
+        let (metric, columns, scale) = (self.metric, self.columns, self.scale);
+        let (form, given) = (Form::Squares, None);
+        Some(Space { metric, form, columns, values, given, squared: Vec::new(), centre: Vec::new(), scale })
+    }
+
+    /// Some of the points, in this order.
+    pub(crate) fn select(&self, points: &[u32]) -> Space<'static> {
+        let mut values = vec![0.0; points.len() * self.columns];
+        let chunk = ROWS_PER_CHUNK * self.columns;
+        values.par_chunks_mut(chunk).zip(points.par_chunks(ROWS_PER_CHUNK)).for_each(|(values, points)| {
+            for (values, &point) in values.chunks_exact_mut(self.columns).zip(points) {
+                values.copy_from_slice(self.row(point as usize));
+            }
+        });
+        self.of_prepared(values)
+    }
+
+    /// The mean of each group of points, none of them empty.
+    pub(super) fn means_of(&self, groups: &[Vec<u32>]) -> Space<'static> {
+        let mean = |group: &Vec<u32>| {
+            let mut sums = vec![0.0; self.columns];
+            for &point in group {
+                sums.iter_mut().zip(self.row(point as usize)).for_each(|(sum, &value)| *sum += f64::from(value));
+            }
+            let count = group.len() as f64;
+            sums.into_iter().map(move |sum| (sum / count) as f32)
+        };
+        self.of_prepared(groups.par_iter().flat_map_iter(mean).collect())
     }
 
     /// How many points there are.
@@ -184,6 +275,16 @@ impl<'points> Space<'points> {
         &self.values[index * self.columns..(index + 1) * self.columns]
     }
 
+    /// What any Euclidean distance may be off by because prepared coordinates are rounded.
+    pub(crate) fn rounding(&self) -> f64 {
+        if matches!(self.values, Cow::Borrowed(_)) {
+            return 0.0;
+        }
+        let squared = |row: &[f32]| row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
+        let longest = self.values.par_chunks(self.columns).map(squared).reduce(|| 0.0, f64::max).sqrt();
+        f64::from(f32::EPSILON) * longest / f64::from(self.scale)
+    }
+
     /// The distances from point `row` to the points `first`, `first + 1` and so on, one for each place of `out`. O(d) for
     /// each, on one thread.
     ///
@@ -197,7 +298,7 @@ impl<'points> Space<'points> {
     /// The distances from point `row` to some points of another space that was prepared in the same way. O(d) for each, on
     /// one thread; cosine distances, which lose digits near 0, in 64 bits.
     pub(super) fn distances_to(&self, row: usize, others: &Space, points: &[u32], out: &mut [f32]) {
-        if self.form() == Form::Cosines {
+        if self.form == Form::Cosines {
             for (distance, &point) in out.iter_mut().zip(points) {
                 *distance = self.distance_between(self.row(row), others.row(point as usize)) as f32;
             }
@@ -207,7 +308,7 @@ impl<'points> Space<'points> {
     }
 
     fn one_to_many<'rows>(&self, row: &[f32], others: impl Iterator<Item = &'rows [f32]>, out: &mut [f32]) {
-        match self.form() {
+        match self.form {
             // One row is bound by memory, not by arithmetic: differences cost nothing more than products.
             Form::Squares | Form::Products => dispatch(OneToMany { pairwise: SquaredDifference, row, others, out }),
             Form::Absolutes => dispatch(OneToMany { pairwise: AbsoluteDifference, row, others, out }),
@@ -216,7 +317,7 @@ impl<'points> Space<'points> {
         }
         let unscale = 1.0 / self.scale;
         for distance in out {
-            *distance = match self.form() {
+            *distance = match self.form {
                 Form::Squares | Form::Products => distance.sqrt(),
                 Form::Absolutes | Form::Largest => *distance,
                 Form::Cosines => (1.0 - *distance).clamp(0.0, 2.0),
@@ -305,7 +406,7 @@ impl<'points> Space<'points> {
         let other_rows = &others.values[columns.start * width..columns.end * width];
         pack(other_rows, width, panels);
         let own_rows = &self.values[rows.start * width..rows.end * width];
-        let (form, count) = (self.form(), columns.len());
+        let (form, count) = (self.form, columns.len());
         let mut other = Vec::new();
         if form == Form::Products {
             // Lanes beyond the last point are infinitely far.
@@ -332,21 +433,31 @@ impl<'points> Space<'points> {
     /// The same points, with their angles in place of cosine distances: these grow together, and angles are the better
     /// ones to sum, compare and move.
     pub(super) fn as_directions(&self) -> Space<'_> {
-        let metric = if self.metric == Metric::Cosine { Metric::Arccos } else { self.metric };
-        let squared = self.squared.clone();
-        let (columns, centre, scale) = (self.columns, self.centre.clone(), self.scale);
-        let mut space = Space { metric, columns, values: Cow::Borrowed(&*self.values), squared, centre, scale };
-        space.measure_lengths();
+        let (metric, form) = match self.metric {
+            Metric::Cosine if self.columns <= FEW_COLUMNS => (Metric::Arccos, Form::Squares),
+            Metric::Cosine => (Metric::Arccos, Form::Products),
+            metric => (metric, self.form),
+        };
+        let (columns, scale) = (self.columns, self.scale);
+        let (values, squared, centre) = (Cow::Borrowed(&*self.values), self.squared.clone(), self.centre.clone());
+        let mut space = Space { metric, form, columns, values, given: None, squared, centre, scale };
+        if space.squared.is_empty() {
+            space.square_rows();
+        }
         space
     }
 
-    /// Other points, prepared already, of as many coordinates as that.
+    /// Other points, prepared already; of another number of coordinates, they are compared by the Euclidean distance.
     pub(super) fn others(&self, columns: usize, values: Vec<f32>) -> Space<'static> {
-        let (metric, scale) = (self.metric, self.scale);
-        let mut space =
-            Space { metric, columns, values: Cow::Owned(values), squared: Vec::new(), centre: Vec::new(), scale };
-        space.measure_lengths();
-        space
+        let (metric, form) =
+            if columns == self.columns { (self.metric, self.form) } else { (Metric::Euclidean, Form::Squares) };
+        let mut squared = Vec::new();
+        if form == Form::Products {
+            squared.resize(values.len() / columns, 0.0);
+            dispatch(SquaredLengths { columns, rows: &values, out: &mut squared });
+        }
+        let (values, centre, scale) = (Cow::Owned(values), Vec::new(), self.scale);
+        Space { metric, form, columns, values, given: None, squared, centre, scale }
     }
 
     /// Some of the points; where distances come from products they are moved by `centre`, unless that is empty, which
@@ -355,7 +466,7 @@ impl<'points> Space<'points> {
         let mut values = Vec::with_capacity(points.len() * self.columns);
         for &point in points {
             let row = self.row(point as usize);
-            if centre.is_empty() || self.form() != Form::Products {
+            if centre.is_empty() || self.form != Form::Products {
                 values.extend_from_slice(row);
             } else {
                 values.extend(row.iter().zip(centre).map(|(value, centre)| value - centre));
@@ -364,22 +475,25 @@ impl<'points> Space<'points> {
         self.others(self.columns, values)
     }
 
-    fn measure_lengths(&mut self) {
-        if self.form() == Form::Products && self.squared.is_empty() {
-            let mut squared = vec![0.0; self.rows()];
-            let chunks =
-                squared.par_chunks_mut(ROWS_PER_CHUNK).zip(self.values.par_chunks(ROWS_PER_CHUNK * self.columns));
-            chunks.for_each(|(out, rows)| dispatch(SquaredLengths { columns: self.columns, rows, out }));
-            self.squared = squared;
-        }
-    }
-
     /// Turns what [`Finish::Order`] gave into a distance.
     pub(super) fn distance_of_order(&self, order: f32) -> f32 {
-        match self.form() {
+        match self.form {
             Form::Squares | Form::Products => order.sqrt() / self.scale,
             Form::Absolutes => order / self.scale,
             Form::Largest | Form::Cosines => order,
+        }
+    }
+
+    /// The order of a distance; below zero for one below zero.
+    pub(super) fn order_of_distance(&self, distance: f32) -> f32 {
+        if distance < 0.0 {
+            return -1.0;
+        }
+        let scaled = f64::from(distance) * f64::from(self.scale);
+        match self.form {
+            Form::Squares | Form::Products => (scaled * scaled) as f32,
+            Form::Absolutes => scaled as f32,
+            Form::Largest | Form::Cosines => distance,
         }
     }
 }
@@ -408,6 +522,11 @@ struct Finished<'work, S> {
 }
 
 impl<S: Sink> Sink for Finished<'_, S> {
+    #[inline(always)]
+    fn wants(&self, place: Place) -> bool {
+        self.sink.wants(place)
+    }
+
     #[inline(always)]
     fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
         let other = self.other.get(place.panel * LANES..).unwrap_or(&[]).as_chunks::<WIDTH>().0;

@@ -69,7 +69,7 @@ impl TensorSpace {
             let search = || {
                 let distances = self.distances(first, count, &self.values)?;
                 let mut own = distances.f_narrow(1, first, count)?;
-                own.f_fill_diagonal_(f64::INFINITY, false)?;
+                let _ = own.f_fill_diagonal_(f64::INFINITY, false)?;
                 let (distances, indices) = distances.f_topk(k as i64, 1, false, true)?;
                 let distances = Vec::<f32>::try_from(distances.f_flatten(0, -1)?)?;
                 Ok((distances, Vec::<i64>::try_from(indices.f_flatten(0, -1)?)?))
@@ -93,8 +93,10 @@ impl TensorSpace {
     /// `centres` has another number of columns or is elsewhere; libtorch ran out of memory; the computation was told to
     /// stop.
     pub fn nearest(&self, centres: &Tensor) -> Result<Vec<u32>, LinalgError> {
-        let centres =
-            centres.f_to_kind(Kind::Float).and_then(|centres| prepared(&centres, self.metric)).map_err(|e| backend(&e))?;
+        let centres = centres
+            .f_to_kind(Kind::Float)
+            .and_then(|centres| prepared(&centres, self.metric))
+            .map_err(|e| backend(&e))?;
         let mut labels = Vec::with_capacity(self.rows);
         for (first, count) in self.blocks(centres.size().first().map_or(1, |&count| count as usize)) {
             crate::progress::check()?;
@@ -126,7 +128,8 @@ impl TensorSpace {
                 Vec::<f64>::try_from(Tensor::f_cat(&sums, 1)?.f_flatten(0, -1)?)
             };
             let sums = sum().map_err(|error| backend(&error))?;
-            results.extend((0..count as usize).map(|at| each(first as usize + at, &sums[at * total..(at + 1) * total])));
+            results
+                .extend((0..count as usize).map(|at| each(first as usize + at, &sums[at * total..(at + 1) * total])));
         }
         Ok(results)
     }

@@ -99,6 +99,12 @@ pub(super) struct Place {
 
 /// Takes tiles: panel after panel, and in each the rows from first to last. Its functions are always inlined.
 pub(super) trait Sink {
+    /// Whether a tile is to be computed.
+    #[inline(always)]
+    fn wants(&self, _place: Place) -> bool {
+        true
+    }
+
     /// Takes one tile.
     fn take<V: Float>(&mut self, place: Place, tile: &mut Tile);
 }
@@ -152,12 +158,15 @@ impl<P: Pairwise, S: Sink> Work for Tiles<'_, P, S> {
         for (panel_index, panel) in panels.chunks_exact(columns * LANES).enumerate() {
             let panel = panel.as_chunks::<LANES>().0;
             for row in (0..total).step_by(ROWS) {
+                let place = Place { row, rows: ROWS.min(total - row), panel: panel_index };
+                if !sink.wants(place) {
+                    continue;
+                }
                 let mut some: [&[f32]; ROWS] = [&[]; ROWS];
                 for (at, one) in some.iter_mut().enumerate() {
                     let index = (row + at).min(total - 1);
                     *one = &rows[index * columns..(index + 1) * columns];
                 }
-                let place = Place { row, rows: ROWS.min(total - row), panel: panel_index };
                 // A panel that is at most half full costs half.
                 let mut found = match count - panel_index * LANES > WIDTH {
                     true => tile::<P, V, R, N>(pairwise, some, panel, LANES / WIDTH),
@@ -218,6 +227,65 @@ fn sums<P: Pairwise, V: Float, const R: usize, const N: usize>(
         }
     }
     sums
+}
+
+/// The tiles of rows that lie anywhere and of one panel, or of one of its two vectors.
+pub(super) struct PanelTiles<'work, P, S> {
+    pub pairwise: P,
+    /// The rows, all as long as the panel has coordinates.
+    pub rows: &'work [&'work [f32]],
+    /// One panel as [`pack`] makes them, and its number.
+    pub panel: &'work [f32],
+    pub number: usize,
+    /// The only vector of the panel that is wanted, or both; lanes of the other one hold anything.
+    pub vector: Option<usize>,
+    /// Is told the place among `rows`.
+    pub sink: &'work mut S,
+}
+
+impl<P: Pairwise, S: Sink> PanelTiles<'_, P, S> {
+    /// Gives the tiles to the sink. The same bits as from [`tiles`]. O(rows columns), one thread.
+    pub(super) fn give(self) {
+        dispatch(self);
+    }
+}
+
+impl<P: Pairwise, S: Sink> Work for PanelTiles<'_, P, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Float, const R: usize, const N: usize>(self) {
+        let PanelTiles { pairwise, rows, panel, number, vector, sink } = self;
+        let panel = panel.as_chunks::<LANES>().0;
+        for (tile_index, six) in rows.chunks(ROWS).enumerate() {
+            let some: [&[f32]; ROWS] = std::array::from_fn(|at| six[at.min(six.len() - 1)]);
+            let place = Place { row: tile_index * ROWS, rows: six.len(), panel: number };
+            let mut found = match vector {
+                None => tile::<P, V, R, N>(pairwise, some, panel, LANES / WIDTH),
+                // Half a tile costs half.
+                Some(vector) if six.len() <= ROWS / 2 => one_vector::<P, V, 3>(pairwise, &some[..3], panel, vector),
+                Some(vector) => one_vector::<P, V, R>(pairwise, &some, panel, vector),
+            };
+            sink.take::<V>(place, &mut found);
+        }
+    }
+}
+
+/// Rows, a multiple of `R` of them, against one vector of a panel.
+#[inline(always)]
+fn one_vector<P: Pairwise, V: Float, const R: usize>(
+    pairwise: P,
+    rows: &[&[f32]],
+    panel: &[[f32; LANES]],
+    vector: usize,
+) -> Tile {
+    let mut tile = [[0.0; LANES]; ROWS];
+    for (lanes, rows) in tile.as_chunks_mut::<R>().0.iter_mut().zip(rows.as_chunks::<R>().0) {
+        for (lanes, [sum]) in lanes.iter_mut().zip(sums::<P, V, R, 1>(pairwise, *rows, panel, vector)) {
+            sum.store(&mut lanes.as_chunks_mut::<WIDTH>().0[vector]);
+        }
+    }
+    tile
 }
 
 #[cfg(test)]
@@ -296,6 +364,29 @@ mod tests {
         assert_eq!(run(0), run(1));
         for (portable, best) in run(0).into_iter().zip(run(2)) {
             assert!((portable - best).abs() <= 1e-5 * portable.max(10.0), "{portable} is not {best}");
+        }
+    }
+
+    #[test]
+    fn scattered_rows_give_the_same_bits() {
+        for (rows, columns, count) in [(1, 1, 1), (5, 7, 17), (13, 70, 32), (9, 3, 20)] {
+            let (a, b) = (values(rows * columns, 37), values(count * columns, 53));
+            let mut panels = Vec::new();
+            pack(&b, columns, &mut panels);
+            let mut whole = Collect { count, found: vec![f32::NAN; rows * count] };
+            tiles(Product, &a, columns, &panels, count, &mut whole);
+            let backwards: Vec<&[f32]> = a.chunks_exact(columns).rev().collect();
+            for vector in [None, Some(0), Some(1)] {
+                let mut some = Collect { count, found: vec![f32::NAN; rows * count] };
+                let sink = &mut some;
+                PanelTiles { pairwise: Product, rows: &backwards, panel: &panels, number: 0, vector, sink }.give();
+                for (at, &found) in whole.found.iter().enumerate() {
+                    let (row, point) = (rows - 1 - at / count, at % count);
+                    if vector.is_none_or(|vector| vector == point / WIDTH) {
+                        assert_eq!(some.found[row * count + point].to_bits(), found.to_bits(), "{vector:?}");
+                    }
+                }
+            }
         }
     }
 }

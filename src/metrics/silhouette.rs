@@ -43,9 +43,8 @@ pub fn silhouette_samples_of_many(
     labellings: &[&[i32]],
     metric: Metric,
 ) -> Result<Vec<Vec<f64>>, MetricError> {
-    let sums = |groupings: &[Grouping], of_point: &OfPoint| {
-        distance_sums(&Space::new(points, metric)?, groupings, of_point)
-    };
+    let sums =
+        |groupings: &[Grouping], of_point: &OfPoint| distance_sums(&Space::new(points, metric)?, groupings, of_point);
     samples_from(points.rows(), labellings, sums)
 }
 

@@ -4,11 +4,9 @@
 //! outside. Lists of nearest neighbours give candidates, and bounds: an edge of a point that is in no list is at least
 //! as heavy as the distance to the point's last neighbour. Where a group's lightest candidate is within the bounds of
 //! all its points, it is the lightest edge. Where it is not, the points whose bounds are too low are searched against
-//! all others: for the lightest edge of each group, or, when only some hundred groups are left, for that of each pair
-//! of groups, which completes the tree. Distances in 32 bits only decide what is looked at; edges are compared in 64
-//! bits.
+//! all others, but for pieces of the distances whose least is too large: the search for neighbours told these. Distances
+//! in 32 bits only decide what is looked at; edges are compared in 64 bits.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,17 +15,11 @@ use rayon::prelude::*;
 use super::Edge;
 use super::unite::Sets;
 use crate::cluster::ClusterError;
-use crate::linalg::{self, Metric, Neighbours, Space, Task};
+use crate::linalg::{self, Floors, Metric, Neighbours, Space};
 use crate::points::Points;
 
 /// Neighbours listed at least: more cost little and leave less to search.
 const MIN_LISTED: usize = 16;
-/// Rows searched together.
-const ROWS_PER_TASK: usize = 512;
-/// Groups of up to so many rows share tasks.
-const SMALL: usize = 64;
-/// Groups among which all pairs are searched at most.
-const MAX_PAIRED: usize = 1024;
 /// What a 32-bit distance may be off by, as a share of it: ten times what it is.
 const SLACK: f64 = 1e-4;
 /// What a 32-bit cosine distance may be off by, as it is the difference of numbers around 1.
@@ -41,12 +33,12 @@ pub(super) fn spanning_tree(
     min_samples: usize,
     alpha: f64,
 ) -> Result<Vec<Edge>, ClusterError> {
-    let graph = Graph::new(points, metric, min_samples, alpha)?;
-    let mut forest = Forest::new(graph)?;
+    let (graph, mut floors) = Graph::new(points, metric, min_samples, alpha)?;
+    let mut forest = Forest::new(graph);
     while forest.groups() > 1 {
         crate::progress::check()?;
         if !forest.join_certain() {
-            forest.search()?;
+            forest.search(&mut floors)?;
         }
     }
     Ok(forest.finish())
@@ -57,33 +49,42 @@ struct Graph<'points> {
     points: &'points Points,
     metric: Metric,
     alpha: f64,
+    /// What a 32-bit distance may be off by besides a share of it.
+    slack: f64,
     cores: Vec<f64>,
     neighbours: Neighbours,
 }
 
 impl<'points> Graph<'points> {
-    fn new(points: &'points Points, metric: Metric, min_samples: usize, alpha: f64) -> Result<Self, ClusterError> {
-        let neighbours = linalg::nearest_neighbours(&Space::new(points, metric)?, MIN_LISTED.max(min_samples - 1))?;
-        let mut graph = Graph { points, metric, alpha, cores: Vec::new(), neighbours };
+    fn new(
+        points: &'points Points,
+        metric: Metric,
+        min_samples: usize,
+        alpha: f64,
+    ) -> Result<(Self, Floors), ClusterError> {
+        let listed = MIN_LISTED.max(min_samples - 1);
+        let space = Space::new(points, metric)?;
+        let slack = match metric {
+            Metric::Cosine => COSINE_SLACK,
+            _ => f64::from(f32::MIN_POSITIVE) + space.rounding(),
+        };
+        let (neighbours, floors) = linalg::nearest_and_floors(space, listed)?;
+        let mut graph = Graph { points, metric, alpha, slack, cores: Vec::new(), neighbours };
         let core = |row| if min_samples < 2 { 0.0 } else { graph.core(row, min_samples - 2) };
         graph.cores = (0..points.rows()).into_par_iter().map(core).collect();
-        Ok(graph)
-    }
-
-    fn absolute_slack(&self) -> f64 {
-        if self.metric == Metric::Cosine { COSINE_SLACK } else { f64::from(f32::MIN_POSITIVE) }
+        Ok((graph, floors))
     }
 
     /// What the true distance is at least, given it in 32 bits.
     fn least(&self, distance: f32) -> f64 {
-        f64::from(distance.min(f32::MAX)) * (1.0 - SLACK) - self.absolute_slack()
+        f64::from(distance.min(f32::MAX)) * (1.0 - SLACK) - self.slack
     }
 
     /// The distance of a point to its neighbour number `place`, from 0, in 64 bits.
     fn core(&self, row: usize, place: usize) -> f64 {
         let (others, distances) = self.neighbours.of(row);
         // Neighbours whose 32-bit distances are almost the same may stand in another order.
-        let slack = f64::from(distances[place]) * SLACK + self.absolute_slack();
+        let slack = f64::from(distances[place]) * SLACK + self.slack;
         let near = |distance: f32| f64::from(distance) - f64::from(distances[place]);
         let first = distances.partition_point(|&distance| near(distance) < -slack);
         let last = distances.partition_point(|&distance| near(distance) <= slack).max(place + 1);
@@ -132,7 +133,7 @@ impl<'points> Graph<'points> {
         let mut kept: Vec<(f32, u32, u32)> = Vec::new();
         let mut lighter = 0;
         for edge in edges {
-            let slack = self.absolute_slack() / self.alpha;
+            let slack = self.slack / self.alpha;
             let least = (f64::from(edge.0) * (1.0 - SLACK) - slack) / (1.0 + SLACK) - slack;
             while kept.get(lighter).is_some_and(|other| f64::from(other.0) < least) {
                 sets.unite(kept[lighter].1 as usize, kept[lighter].2 as usize);
@@ -182,10 +183,10 @@ struct Forest<'points> {
 }
 
 impl<'points> Forest<'points> {
-    fn new(graph: Graph<'points>) -> Result<Self, ClusterError> {
+    fn new(graph: Graph<'points>) -> Self {
         let rows = graph.points.rows();
         let candidates = graph.listed();
-        Ok(Forest {
+        Forest {
             sets: Sets::new(rows),
             groups: (0..rows as u32).collect(),
             sizes: vec![1; rows],
@@ -193,7 +194,7 @@ impl<'points> Forest<'points> {
             candidates,
             tree: Vec::with_capacity(rows - 1),
             graph,
-        })
+        }
     }
 
     fn groups(&self) -> usize {
@@ -253,58 +254,37 @@ impl<'points> Forest<'points> {
     }
 
     /// Compares points with all others, so that the lightest edges of all groups but the largest are candidates.
-    fn search(&mut self) -> Result<(), ClusterError> {
+    fn search(&mut self, floors: &mut Floors) -> Result<(), ClusterError> {
         let count = self.groups();
         let lightest: Vec<f64> =
             self.lightest().into_iter().map(|at| at.map_or(f64::INFINITY, |at| self.candidates[at].weight)).collect();
-        // The largest group, the last, need not be searched: the others will be joined to it.
-        let mut by_size: Vec<usize> = (0..count).collect();
-        by_size.sort_by_key(|&group| (self.sizes[group], group));
-        let mut places = vec![0; count];
-        by_size.iter().enumerate().for_each(|(place, &group)| places[group] = place);
-        let place = |row: usize| places[self.groups[row] as usize];
-        let mut rows: Vec<usize> =
-            (0..self.groups.len()).into_par_iter().filter(|&row| !self.graph.is_copy(row, &self.groups)).collect();
-        let doubtful = |row: usize| place(row) + 1 < count && self.bounds[row] < lightest[self.groups[row] as usize];
-        let some = rows.iter().filter(|&&row| doubtful(row)).count();
-        let all = rows.iter().filter(|&&row| place(row) + 1 < count).count();
-        // All pairs of groups take more comparisons in 64 bits, a hundred times slower, but then nothing is left to do.
-        let paired = count <= MAX_PAIRED.min((rows.len() / 16).max(64)) && all <= 4 * some;
-        let searched = |row: usize| if paired { place(row) + 1 < count } else { doubtful(row) };
-        let mut counts = vec![0; count];
-        rows.iter().for_each(|&row| counts[place(row)] += 1);
-        let small = |row: usize| place(row) + 1 < count && counts[place(row)] <= SMALL;
-        // Small groups lie together, those of their rows that are searched first; then each of the others.
-        rows.sort_by_cached_key(|&row| match small(row) {
-            true => (false, !searched(row) as usize, place(row)),
-            false => (true, place(row), !searched(row) as usize),
-        });
-        let tasks = tasks(&rows, small, place, searched, paired);
-        let points = self.graph.points.select(&rows)?;
-        let space = Space::new(&points, self.graph.metric)?;
-        let groups: Vec<u32> = rows.iter().map(|&row| place(row) as u32).collect();
-        let search = Bridges::new(&self.graph, &rows, &groups, count, paired);
-        search.start(&self.candidates, place);
-        linalg::search(&space, &tasks, &search)?;
+        // The largest group need not be searched: the others will be joined to it.
+        let largest = (0..count).max_by_key(|&group| (self.sizes[group], group));
+        let searched = |row: usize| {
+            let group = self.groups[row] as usize;
+            match self.graph.is_copy(row, &self.groups) {
+                true => Part::None,
+                false if Some(group) != largest && self.bounds[row] < lightest[group] => Part::Searched,
+                false => Part::Other,
+            }
+        };
+        let parts = (0..self.groups.len()).into_par_iter().map(searched).collect();
+        let search = Bridges::new(&self.graph, &self.groups, parts, count);
+        self.candidates.iter().for_each(|edge| search.start(edge));
+        linalg::search(floors, &search)?;
         let edges = search.finish();
 
         // Nothing lighter than what was found is left.
-        if paired {
-            self.bounds.fill(f64::INFINITY);
-        } else {
-            let mut found = vec![f64::INFINITY; count];
-            for edge in &edges {
-                for end in [edge.a, edge.b] {
-                    let group = self.groups[end] as usize;
-                    found[group] = found[group].min(edge.weight);
-                }
+        let mut found = lightest;
+        for edge in &edges {
+            for end in [edge.a, edge.b] {
+                let group = self.groups[end] as usize;
+                found[group] = found[group].min(edge.weight);
             }
-            let largest = by_size[count - 1];
-            for (bound, &group) in self.bounds.iter_mut().zip(&self.groups) {
-                let group = group as usize;
-                if group != largest {
-                    *bound = bound.max(found[group].min(lightest[group]));
-                }
+        }
+        for (bound, &group) in self.bounds.iter_mut().zip(&self.groups) {
+            if Some(group as usize) != largest {
+                *bound = bound.max(found[group as usize]);
             }
         }
         self.candidates.extend(edges);
@@ -314,99 +294,49 @@ impl<'points> Forest<'points> {
     }
 }
 
-/// The rows that are searched, in pieces, with what they are compared with: everything in other groups, or, if pairs of
-/// groups are searched, everything in groups that come later. Small groups share tasks, whose pairs within a group are
-/// refused one by one.
-fn tasks(
-    rows: &[usize],
-    small: impl Fn(usize) -> bool,
-    place: impl Fn(usize) -> usize,
-    searched: impl Fn(usize) -> bool,
-    paired: bool,
-) -> Vec<Task> {
-    let mut tasks = Vec::new();
-    let mut push = |rows: Range<usize>, columns: Range<usize>| {
-        if !columns.is_empty() {
-            tasks.extend(
-                rows.clone()
-                    .step_by(ROWS_PER_TASK)
-                    .map(|first| Task { rows: first..(first + ROWS_PER_TASK).min(rows.end), columns: columns.clone() }),
-            );
-        }
-    };
-    let mut start = 0;
-    for group in rows.chunk_by(|&a, &b| (small(a) && small(b)) || place(a) == place(b)) {
-        let own = start..start + group.iter().take_while(|&&row| searched(row)).count();
-        let end = start + group.len();
-        match (small(group[0]), paired) {
-            (true, true) => own.step_by(ROWS_PER_TASK).for_each(|first| {
-                push(first..(first + ROWS_PER_TASK).min(start + group.len()), first..rows.len());
-            }),
-            (true, false) => push(own, 0..rows.len()),
-            (false, true) => push(own, end..rows.len()),
-            (false, false) => {
-                push(own.clone(), 0..start);
-                push(own, end..rows.len());
-            }
-        }
-        start = end;
-    }
-    tasks
+/// What a search does with a point.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    /// Its edges are looked for.
+    Searched,
+    /// It may be an end of such edges.
+    Other,
+    /// Another one has the same edges.
+    None,
 }
 
-/// The lightest edges of groups, or of pairs of groups, while they are searched. Groups are their places in order of
-/// size.
+/// The lightest edges of groups, while they are searched.
 struct Bridges<'work, 'points> {
     graph: &'work Graph<'points>,
-    /// The points in the order of the search.
-    rows: &'work [usize],
-    /// Their groups.
     groups: &'work [u32],
-    paired: bool,
+    parts: Vec<Part>,
     /// The least weights so far, as bits: of numbers that are not negative, these have the same order.
     weights: Vec<AtomicU64>,
     edges: Vec<Mutex<Option<Edge>>>,
 }
 
 impl<'work, 'points> Bridges<'work, 'points> {
-    fn new(
-        graph: &'work Graph<'points>,
-        rows: &'work [usize],
-        groups: &'work [u32],
-        count: usize,
-        paired: bool,
-    ) -> Bridges<'work, 'points> {
-        let slots = if paired { count * (count - 1) / 2 } else { count };
-        let weights = (0..slots).map(|_| AtomicU64::new(f64::INFINITY.to_bits())).collect();
-        let edges = (0..slots).map(|_| Mutex::new(None)).collect();
-        Bridges { graph, rows, groups, paired, weights, edges }
+    fn new(graph: &'work Graph<'points>, groups: &'work [u32], parts: Vec<Part>, count: usize) -> Self {
+        let weights = (0..count).map(|_| AtomicU64::new(f64::INFINITY.to_bits())).collect();
+        let edges = (0..count).map(|_| Mutex::new(None)).collect();
+        Bridges { graph, groups, parts, weights, edges }
     }
 
-    fn start(&self, candidates: &[Edge], place: impl Fn(usize) -> usize) {
-        for edge in candidates {
-            let (a, b) = (place(edge.a), place(edge.b));
-            self.offer(self.slot(a, b), edge);
-            if !self.paired {
-                self.offer(self.slot(b, a), edge);
-            }
+    fn start(&self, candidate: &Edge) {
+        for end in [candidate.a, candidate.b] {
+            self.offer(self.groups[end] as usize, candidate);
         }
     }
 
-    /// Where the lightest edge from a group to another is kept.
-    fn slot(&self, from: usize, to: usize) -> usize {
-        let (low, high) = (from.min(to), from.max(to));
-        if self.paired { high * (high - 1) / 2 + low } else { from }
+    fn weight(&self, group: usize) -> f64 {
+        f64::from_bits(self.weights[group].load(Ordering::Relaxed))
     }
 
-    fn weight(&self, slot: usize) -> f64 {
-        f64::from_bits(self.weights[slot].load(Ordering::Relaxed))
-    }
-
-    fn offer(&self, slot: usize, edge: &Edge) {
-        let mut best = self.edges[slot].lock().unwrap_or_else(PoisonError::into_inner);
+    fn offer(&self, group: usize, edge: &Edge) {
+        let mut best = self.edges[group].lock().unwrap_or_else(PoisonError::into_inner);
         if best.is_none_or(|best| order(edge) < order(&best)) {
             *best = Some(*edge);
-            self.weights[slot].store(edge.weight.to_bits(), Ordering::Relaxed);
+            self.weights[group].store(edge.weight.to_bits(), Ordering::Relaxed);
         }
     }
 
@@ -416,32 +346,39 @@ impl<'work, 'points> Bridges<'work, 'points> {
 }
 
 impl linalg::Search for Bridges<'_, '_> {
-    fn limit(&self, task: &Task, column: usize) -> f32 {
-        let to = self.groups[column] as usize;
-        let (first, last) = (self.groups[task.rows.start] as usize, self.groups[task.rows.end - 1] as usize);
-        let others = (first..=last).filter(|&from| from != to);
-        let weight = others.map(|from| self.weight(self.slot(from, to))).fold(-1.0, f64::max);
+    fn group(&self, point: usize) -> u32 {
+        self.groups[point]
+    }
+
+    fn limit(&self, point: usize) -> f32 {
+        if self.parts[point] != Part::Searched {
+            return -1.0;
+        }
+        let weight = self.weight(self.groups[point] as usize);
         // Edges of the same weight are wanted too: the ends decide.
-        let limit = (weight * self.graph.alpha + self.graph.absolute_slack()) * (1.0 + 2.0 * SLACK);
+        if self.graph.cores[point] > weight {
+            return -1.0;
+        }
+        let limit = (weight * self.graph.alpha + self.graph.slack) * (1.0 + 2.0 * SLACK);
         if limit < f64::from(f32::MAX) { limit as f32 } else { f32::INFINITY }
     }
 
-    fn found(&self, row: usize, column: usize, distance: f32) -> bool {
-        let (from, to) = (self.groups[row] as usize, self.groups[column] as usize);
-        if from == to {
-            return false;
+    fn found(&self, a: usize, b: usize, distance: f32) {
+        let group = |point: usize| self.groups[point] as usize;
+        if group(a) == group(b) || self.parts[a] == Part::None || self.parts[b] == Part::None {
+            return;
         }
-        let slot = self.slot(from, to);
-        let weight = self.weight(slot);
-        let (a, b) = (self.rows[row], self.rows[column]);
-        if self.graph.weight(a, b, self.graph.least(distance)) > weight {
-            return false;
+        let least = self.graph.weight(a, b, self.graph.least(distance));
+        // Whatever is offered does not depend on what else is looked at.
+        let wanted = |point: usize| self.parts[point] == Part::Searched && least <= self.weight(group(point));
+        let (for_a, for_b) = (wanted(a), wanted(b));
+        if for_a || for_b {
+            let edge = self.graph.edge(a, b);
+            for (wanted, point) in [(for_a, a), (for_b, b)] {
+                if wanted && edge.weight <= self.weight(group(point)) {
+                    self.offer(group(point), &edge);
+                }
+            }
         }
-        let edge = self.graph.edge(a, b);
-        if edge.weight > weight {
-            return false;
-        }
-        self.offer(slot, &edge);
-        edge.weight < weight
     }
 }

@@ -223,15 +223,30 @@ fn tree_of_many_far_groups() {
 }
 
 #[test]
+fn tree_of_points_in_cells() {
+    for (columns, groups, copies) in [(2, 40, 0), (3, 9, 6), (20, 25, 0), (50, 12, 2), (90, 25, 1)] {
+        let points = scattered(1300, columns, groups, copies, columns as u64);
+        for metric in [Metric::Euclidean, Metric::Cityblock, Metric::Chebyshev, Metric::Cosine, Metric::Arccos] {
+            check_tree(&points, metric, 5, 1.0);
+        }
+        for scale in [1e-20_f32, 1e20] {
+            let values = points.as_slice().iter().map(|value| value * scale).collect();
+            check_tree(&Points::new(1300, columns, values).expect("valid"), Metric::Euclidean, 5, 1.0);
+        }
+    }
+}
+
+#[test]
 fn same_result_on_any_number_of_threads() {
-    let points = scattered(2500, 20, 12, 1, 3);
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        pool.install(|| Hdbscan::default().fit(&points)).expect("fitted")
-    };
-    let (one, three) = (run(1), run(3));
-    assert_eq!(one.spanning_tree, three.spanning_tree);
-    assert_eq!((one.labels, one.probabilities), (three.labels, three.probabilities));
+    for points in [scattered(2500, 20, 12, 1, 3), scattered(2500, 3, 60, 1, 3)] {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| Hdbscan::default().fit(&points)).expect("fitted")
+        };
+        let (one, three) = (run(1), run(3));
+        assert_eq!(one.spanning_tree, three.spanning_tree);
+        assert_eq!((one.labels, one.probabilities), (three.labels, three.probabilities));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
-use crate::linalg::neighbours::{Lists, Neighbours, Offer, measure};
+use crate::linalg::neighbours::{Lists, Neighbours, Offer, measure, reordered};
 use crate::linalg::products::row_products;
 use crate::linalg::simd::Float;
 use crate::linalg::space::{BLOCK, Finish};
@@ -26,6 +26,8 @@ const PASSES: usize = 3;
 pub(super) struct Cells {
     /// The points, cell after cell: which is at each place.
     points: Vec<u32>,
+    /// All places.
+    all: Vec<u32>,
     /// The place of each point.
     places: Vec<u32>,
     /// The places of each cell.
@@ -62,6 +64,7 @@ impl Cells {
         let labels = closest(space, &centres)?;
         let mut points: Vec<u32> = (0..rows as u32).collect();
         points.sort_by_key(|&point| labels[point as usize]);
+        let all = (0..rows as u32).collect();
         let mut places = vec![0; rows];
         points.iter().enumerate().for_each(|(place, &point)| places[point as usize] = place as u32);
         let mut ranges = Vec::with_capacity(count);
@@ -75,7 +78,7 @@ impl Cells {
         let centres = centres.gather(&labels, &[]);
         let lists = ranges.iter().map(|range| Mutex::new(Lists::new(range.clone(), k))).collect();
         let (compared, compared_places) = (vec![BTreeSet::new(); ranges.len()], vec![Vec::new(); ranges.len()]);
-        Ok(Cells { points, places, ranges, centres, lists, least: 2 * k + 1, compared, compared_places })
+        Ok(Cells { points, all, places, ranges, centres, lists, least: 2 * k + 1, compared, compared_places })
     }
 
     /// The pairs of a cell and one of its `nearest` that were not compared, which counts as done now: for each cell the
@@ -132,7 +135,17 @@ impl Cells {
                 let mut rows = self.lists_of(cell);
                 let mut lists = (other != cell).then(|| self.lists_of(other));
                 let (first, count, skip_self) = (lanes.start, lanes.len(), other == cell);
-                let mut sink = Offer { first, count, skip_self, rows: &mut rows, lanes: lists.as_deref_mut() };
+                let names = &self.all;
+                let mut sink = Offer {
+                    names,
+                    first,
+                    count,
+                    skip_self,
+                    wanted: None,
+                    floors: None,
+                    rows: &mut rows,
+                    lanes: lists.as_deref_mut(),
+                };
                 own.block(0..range.len(), &near, 0..count, Finish::Order, panels, &mut sink);
                 pairs += range.len() * count;
             }
@@ -179,9 +192,18 @@ impl Cells {
                 let points: Vec<u32> = near.iter().map(|&place| self.points[place as usize]).collect();
                 let others = space.gather(&points, centre);
                 let mut found = lists.empty();
-                let mut sink = Offer { first: 0, count: near.len(), skip_self: false, rows: &mut found, lanes: None };
+                let mut sink = Offer {
+                    names: near,
+                    first: 0,
+                    count: near.len(),
+                    skip_self: false,
+                    wanted: None,
+                    floors: None,
+                    rows: &mut found,
+                    lanes: None,
+                };
                 own.block(0..range.len(), &others, 0..near.len(), Finish::Order, panels, &mut sink);
-                lists.merge(&mut found, near);
+                lists.merge(&mut found);
             }
             let pairs = near.len() * range.len();
             compared.extend(near);
@@ -205,29 +227,13 @@ impl Cells {
     }
 
     pub(super) fn measured(&self, space: &Space, k: usize) -> Neighbours {
-        let rows = space.rows();
         // Cell by cell, as neighbours of neighbours are in the caches.
-        let measured: Vec<Neighbours> = self
-            .ranges
-            .par_iter()
-            .map(|range| {
-                let (mut indices, mut distances) = (vec![0; range.len() * k], vec![0.0; range.len() * k]);
-                let out = indices.chunks_exact_mut(k).zip(distances.chunks_exact_mut(k));
-                for (&point, (indices, distances)) in self.points[range.clone()].iter().zip(out) {
-                    measure(space, point as usize, space, &self.of(point), indices, distances);
-                }
-                Neighbours { k, indices, distances }
-            })
-            .collect();
-        let (mut indices, mut distances) = (vec![0; rows * k], vec![0.0; rows * k]);
-        for (range, measured) in self.ranges.iter().zip(&measured) {
-            for (at, &point) in self.points[range.clone()].iter().enumerate() {
-                let own = point as usize * k..(point as usize + 1) * k;
-                let (others, lengths) = measured.of(at);
-                indices[own.clone()].copy_from_slice(others);
-                distances[own].copy_from_slice(lengths);
-            }
-        }
+        let (mut indices, mut distances) = (vec![0; self.points.len() * k], vec![0.0; self.points.len() * k]);
+        let out = indices.par_chunks_mut(k).zip(distances.par_chunks_mut(k));
+        self.points.par_iter().zip(out).with_min_len(CELL).for_each(|(&point, (indices, distances))| {
+            measure(space, point as usize, space, &self.of(point), |other| other, indices, distances);
+        });
+        let (indices, distances) = (reordered(indices, k, &self.points), reordered(distances, k, &self.points));
         Neighbours { k, indices, distances }
     }
 }

@@ -29,6 +29,7 @@ impl Sample {
         let points: Vec<u32> =
             (0..SAMPLE).map(|at| (at * stride + random.next_u64() as usize % stride) as u32).collect();
         let own = space.gather(&points, &[]);
+        let all: Vec<u32> = (0..rows as u32).collect();
         let blocks: Vec<usize> = (0..rows).step_by(BLOCK).collect();
         let pieces = blocks.par_chunks(blocks.len().div_ceil(PIECES)).with_max_len(1);
         let pieces = pieces.map_init(Vec::new, |panels, blocks| {
@@ -36,7 +37,16 @@ impl Sample {
             for &first in blocks {
                 crate::progress::check()?;
                 let others = first..(first + BLOCK).min(rows);
-                let mut sink = Offer { first, count: others.len(), skip_self: false, rows: &mut lists, lanes: None };
+                let mut sink = Offer {
+                    names: &all,
+                    first,
+                    count: others.len(),
+                    skip_self: false,
+                    wanted: None,
+                    floors: None,
+                    rows: &mut lists,
+                    lanes: None,
+                };
                 own.block(0..SAMPLE, space, others, Finish::Order, panels, &mut sink);
             }
             Ok(lists)
@@ -48,7 +58,7 @@ impl Sample {
             let others = all.iter().map(|&(_, other)| other).filter(|&other| other != point);
             let others: Vec<u32> = others.take(k + SPARE).collect();
             let (mut indices, mut distances) = (vec![0; k], vec![0.0; k]);
-            measure(space, point as usize, space, &others, &mut indices, &mut distances);
+            measure(space, point as usize, space, &others, |other| other, &mut indices, &mut distances);
             distances[k - 1]
         };
         let radii = points.iter().enumerate().map(radius).collect();

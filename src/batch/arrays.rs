@@ -136,11 +136,9 @@ fn bytes(path: &Path, content: Content) -> Result<Vec<u8>, BatchError> {
 
 fn parquet(path: &Path, content: Content) -> Result<Vec<u8>, BatchError> {
     let columns = match content {
-        Content::Points(points) => {
-            by_column(points.columns(), points.as_slice(), |name, values| Series::new(name, values))
-        }
-        Content::Table(columns, values) => by_column(columns, &values, |name, values| Series::new(name, values)),
-        Content::Rows(columns, values) => by_column(columns, &values, |name, values| Series::new(name, values)),
+        Content::Points(points) => by_column(points.columns(), points.as_slice(), Series::new),
+        Content::Table(columns, values) => by_column(columns, &values, Series::new),
+        Content::Rows(columns, values) => by_column(columns, &values, Series::new),
         Content::Labels(labels) => vec![Series::new("label".into(), labels).into()],
         Content::Numbers(values) => vec![Series::new("value".into(), values).into()],
     };
@@ -179,7 +177,7 @@ fn points_of_frame(path: &Path, frame: &DataFrame) -> Result<Points, BatchError>
     }
     let (rows, columns) = (frame.height(), frame.width());
     let mut values = Vec::new();
-    let size = rows.checked_mul(columns).unwrap_or(usize::MAX);
+    let size = rows.saturating_mul(columns);
     values
         .try_reserve_exact(size)
         .map_err(|_| BatchError::Npy { path: path.to_owned(), source: NpyError::Memory(size) })?;

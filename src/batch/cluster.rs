@@ -90,9 +90,12 @@ fn saved(what: Saved, found: &mut Clustering) -> Option<Content> {
     }
 }
 
+/// Takes its parameters and gives a clusterer.
+type Method = fn(&mut Parameters) -> Result<Clusterer, BatchError>;
+
 /// The clusterer that a job asks for.
 fn clusterer(job: &batch_job::Cluster) -> Result<Clusterer, BatchError> {
-    let methods: &[(&str, fn(&mut Parameters) -> Result<Clusterer, BatchError>)] = &[
+    let methods: &[(&str, Method)] = &[
         ("kmeans", kmeans),
         ("minibatch-kmeans", mini_batch_kmeans),
         ("agglomerative", agglomerative),

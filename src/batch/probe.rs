@@ -11,13 +11,16 @@ use crate::probe::{KnnProbe, LogisticRegression, ProbeError, Weights};
 /// Gives what the probe finds in points with these labels.
 pub(super) type Probe = Box<dyn FnOnce(&Points, &[i32]) -> Result<Answer, BatchError>>;
 
+/// Takes its parameters and gives a probe.
+type Method = fn(&mut Parameters) -> Result<Probe, BatchError>;
+
 /// The probe that a job asks for, with its parameters.
 pub(super) fn prepare(job: &batch_job::Score) -> Result<Option<Probe>, BatchError> {
     let Some(name) = &job.probe else {
         Parameters::new("probe", "none", &job.parameters).finish()?;
         return Ok(None);
     };
-    let probes: &[(&str, fn(&mut Parameters) -> Result<Probe, BatchError>)] = &[("knn", knn), ("linear", linear)];
+    let probes: &[(&str, Method)] = &[("knn", knn), ("linear", linear)];
     let method = super::one_of("--probe", name, probes)?;
     let mut parameters = Parameters::new("probe", name, &job.parameters);
     let probe = method(&mut parameters)?;

@@ -25,14 +25,13 @@ pub(super) fn run(job: &batch_job::Score) -> Result<Answer, BatchError> {
     let metrics: Vec<Metric> = job.metrics.iter().map(|name| metric(name)).collect::<Result<_, _>>()?;
     check(job)?;
     let probe = super::probe::prepare(job)?;
-    let read = |path: &Path| Ok::<_, BatchError>(arrays::labels(path)?);
     let truth = match &job.truth {
-        Some(path) => Some(Labelling { path, labels: read(path)? }),
+        Some(path) => Some(Labelling { path, labels: arrays::labels(path)? }),
         None => None,
     };
     let mut found = Vec::new();
     for path in &job.predictions {
-        found.push(Labelling { path, labels: read(path)? });
+        found.push(Labelling { path, labels: arrays::labels(path)? });
     }
     let data = match &job.data {
         Some(path) => Some((path.as_path(), arrays::points(path)?)),

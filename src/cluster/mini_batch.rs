@@ -68,7 +68,7 @@ impl MiniBatchKMeans {
         if self.batch_size == 0 {
             return Err(ClusterError::Zero { parameter: "batch_size" });
         }
-        if !(self.reassignment_ratio >= 0.0) {
+        if self.reassignment_ratio.is_nan() || self.reassignment_ratio < 0.0 {
             let (value, rule) = (self.reassignment_ratio.to_string(), "it must not be negative".to_owned());
             return Err(ClusterError::Parameter { parameter: "reassignment_ratio", value, rule });
         }

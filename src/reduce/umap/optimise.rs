@@ -403,7 +403,7 @@ fn power(x: [f32; LANES], exponent: f32) -> [f32; LANES] {
         let rest = y - (rounded - TO_WHOLE);
         let series = 1.0
             + rest
-                * (0.693_147_2
+                * (std::f32::consts::LN_2
                     + rest * (0.240_226_5 + rest * (0.055_504_1 + rest * (0.009_618_13 + rest * 0.001_333_36))));
         let exponent = (rounded.to_bits() as i32) - (TO_WHOLE.to_bits() as i32) + 127;
         powers[lane] = f32::from_bits((exponent << 23) as u32) * series;

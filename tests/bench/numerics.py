@@ -118,6 +118,7 @@ def main():
     parser.add_argument("--patience", type=float, default=120, help="a side that took so many seconds is not repeated (120)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of both sides")
     parser.add_argument("--side", choices=["us", "peers"], help="measure one side")
+    parser.add_argument("--without", nargs="+", default=[], metavar="PEER", help="peers to leave out, for want of time")
     parser.add_argument("--quick", action="store_true", help="a fifth of the points")
     parser.add_argument("--shrink", type=int, help="this fraction of the points")
     parser.add_argument("--growth", action="store_true", help="our time and memory at n, 2n, 4n, and the exponents")
@@ -281,7 +282,8 @@ class Bench:
 
     def turns(self, case):
         """All sides by turns, until each has had its repetitions or its share of time."""
-        peers = [] if self.options.side == "us" else case.row.peers
+        peers = [peer for peer in case.row.peers if peer not in self.options.without]
+        peers = [] if self.options.side == "us" else peers
         names = ([] if self.options.side == "peers" else ["us"]) + peers
         sides = {name: Side() for name in names}
         case.make()

@@ -153,7 +153,7 @@ pub(super) struct Space {
     mean: Vec<f64>,
     pub(super) scale: f64,
     /// The mean variance of the coordinates in this space.
-    variance: f64,
+    pub(super) variance: f64,
 }
 
 impl Space {
@@ -479,6 +479,6 @@ pub(super) fn chunk_sums(values: &[f64]) -> f64 {
     values.chunks(ROWS_PER_CHUNK).map(|chunk| chunk.iter().sum::<f64>()).sum()
 }
 
-pub(super) fn mean(values: &[f64]) -> f64 {
+fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }

@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::ClusterError;
-use super::kmeans::{Init, KMeans, KMeansFit, Space, chunk_sums, mean, packed, squared_distances_to_own};
+use super::kmeans::{Init, KMeans, KMeansFit, Space, chunk_sums, packed, squared_distances_to_own};
 use super::plus_plus::{self, uniform};
 use crate::linalg;
 use crate::points::Points;
@@ -119,7 +119,7 @@ impl MiniBatchKMeans {
         let (rows, columns) = (points.rows(), points.columns());
         let mut centres = self.start(full, space, random)?;
         let batch_size = self.batch_size.min(rows);
-        let tolerance = self.tol * mean(&linalg::variances(points, &linalg::means(points)));
+        let tolerance = self.tol * space.variance;
         let mut weights = vec![0.0; self.n_clusters];
         let (mut smoothed, mut least, mut no_improvement) = (None, f64::INFINITY, 0);
         let mut since_reassignment = 0;

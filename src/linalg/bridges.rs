@@ -9,6 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::cells::Wanted;
+use super::pairs::pieces;
 use super::simd::{Float, WIDTH};
 use super::space::{BLOCK, Finish};
 use super::tile::{LANES, Place, ROWS, Sink, Tile};
@@ -137,7 +138,7 @@ pub(crate) trait Search: Sync {
 pub(crate) fn search(floors: &mut Floors, search: &impl Search) -> Result<(), LinalgError> {
     let Floors { space, order, floors } = floors;
     let points = Limits { order, space, search };
-    let blocks: Vec<Range<usize>> = pieces(&(0..order.len()), BLOCK).collect();
+    let blocks: Vec<Range<usize>> = pieces(0..order.len(), BLOCK).collect();
     let limits: Vec<Pieces> = blocks.par_iter().map(|block| points.of_pieces(block)).collect();
     let mut wanted: Vec<(f32, &mut (usize, usize, Floor))> = floors
         .par_iter_mut()
@@ -174,12 +175,6 @@ struct Pieces {
     lanes: Vec<(f32, Option<u32>)>,
 }
 
-/// A range in pieces of this length.
-fn pieces(range: &Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = range.end;
-    range.clone().step_by(length).map(move |first| first..(first + length).min(end))
-}
-
 /// What is wanted of points in the order of the space.
 struct Limits<'work, S> {
     order: &'work [u32],
@@ -207,8 +202,8 @@ impl<S: Search> Limits<'_, S> {
 
     fn of_pieces(&self, block: &Range<usize>) -> Pieces {
         Pieces {
-            tiles: pieces(block, ROWS).map(|piece| self.of_all(piece)).collect(),
-            lanes: pieces(block, LANES).map(|piece| self.of_all(piece)).collect(),
+            tiles: pieces(block.clone(), ROWS).map(|piece| self.of_all(piece)).collect(),
+            lanes: pieces(block.clone(), LANES).map(|piece| self.of_all(piece)).collect(),
         }
     }
 

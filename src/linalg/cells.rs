@@ -53,17 +53,8 @@ impl Cells {
         }
         let seeds: Vec<u32> = (0..count).map(|cell| (cell * rows / count) as u32).collect();
         let seeds = space.select(&seeds);
-        let mut nearest = vec![0; rows];
-        nearest.par_chunks_mut(BLOCK).enumerate().try_for_each_init(Vec::new, |panels, (chunk, nearest)| {
-            crate::progress::check()?;
-            let first = chunk * BLOCK;
-            let (points, best) = (first..first + nearest.len(), vec![f32::INFINITY; nearest.len()]);
-            space.block(points, &seeds, 0..count, Finish::Order, panels, &mut Nearest { nearest, best, count });
-            Ok::<(), LinalgError>(())
-        })?;
-        let mut members = vec![Vec::new(); count];
-        nearest.iter().zip(0..).for_each(|(&cell, point)| members[cell as usize].push(point));
-        members.retain(|members: &Vec<u32>| !members.is_empty());
+        let nearest = closest(space, &seeds)?;
+        let members = members(&nearest, count);
         // Cosines obey no triangle inequality.
         if space.metric() == Metric::Cosine {
             return Ok(Cells { of: nearest, count, apart: Vec::new() });
@@ -327,7 +318,31 @@ impl Sink for Write<'_> {
     }
 }
 
-/// Finds the nearest seed of each point, of equally near ones the first.
+/// The number of the centre closest to each point, of equally close ones the first. O(n k d), all threads.
+///
+/// # Errors
+/// The computation was told to stop.
+pub(super) fn closest(space: &Space, centres: &Space) -> Result<Vec<u32>, LinalgError> {
+    let count = centres.rows();
+    let mut nearest = vec![0; space.rows()];
+    nearest.par_chunks_mut(BLOCK).enumerate().try_for_each_init(Vec::new, |panels, (chunk, nearest)| {
+        crate::progress::check()?;
+        let first = chunk * BLOCK;
+        let (points, best) = (first..first + nearest.len(), vec![f32::INFINITY; nearest.len()]);
+        space.block(points, centres, 0..count, Finish::Order, panels, &mut Nearest { nearest, best, count });
+        Ok::<(), LinalgError>(())
+    })?;
+    Ok(nearest)
+}
+
+/// The points of each label below `count`, without labels that no point has.
+pub(super) fn members(labels: &[u32], count: usize) -> Vec<Vec<u32>> {
+    let mut members = vec![Vec::new(); count];
+    labels.iter().zip(0..).for_each(|(&label, point)| members[label as usize].push(point));
+    members.retain(|members: &Vec<u32>| !members.is_empty());
+    members
+}
+
 struct Nearest<'work> {
     nearest: &'work mut [u32],
     best: Vec<f32>,

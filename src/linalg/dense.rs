@@ -152,7 +152,7 @@ fn expect_length(
     if found == expected { Ok(()) } else { Err(LinalgError::Shape { operation, name, found, expected }) }
 }
 
-fn backend(operation: &'static str, error: &TchError) -> LinalgError {
+pub(super) fn backend(operation: &'static str, error: &TchError) -> LinalgError {
     // libtorch appends a C++ stack trace to the line that says what is wrong.
     let message = error.to_string();
     let message = message.lines().next().unwrap_or("no message").to_owned();

@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(distances, [5.0, 7.0, 4.0, 1.0, 2.0_f64.sqrt()]);
         assert_eq!(Metric::Cosine.distance(&a, &[0.0, 0.0]), 1.0);
         assert_eq!(Metric::Arccos.distance(&a, &[0.0, 0.0]), 1.0);
-        assert_eq!(Metric::Cosine.distance(&[1e30, 1e30], &[1e-30, 1e-30]).abs() < 1e-15, true);
+        assert!(Metric::Cosine.distance(&[1e30, 1e30], &[1e-30, 1e-30]).abs() < 1e-15);
         let error = "hamming".parse::<Metric>().expect_err("unknown").to_string();
         assert!(error.starts_with("metric = hamming: it must be one of euclidean"), "{error}");
         assert_eq!(format!("{:>10}", Metric::Cosine), "    cosine");

@@ -16,6 +16,7 @@ mod dense;
 mod distances;
 mod few;
 mod laplacian;
+mod matrix;
 mod metric;
 mod neighbours;
 mod pairs;

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::bridges::{Floor, Floors, tiles_per_floor};
 use super::cells::{Cells, Wanted};
-use super::pairs::{nearest_first, tournament};
+use super::pairs::{nearest_first, pieces, tournament};
 use super::simd::{Float, WIDTH};
 use super::space::{BLOCK, Finish};
 use super::tile::{LANES, Place, Sink, Tile};
@@ -106,7 +106,7 @@ impl Pairs<'_, '_> {
     fn lists(&self, k: usize) -> Result<Vec<Lists>, LinalgError> {
         let rows = self.space.rows();
         let k = k.min(rows.saturating_sub(1));
-        let blocks: Vec<Range<usize>> = blocks(rows).collect();
+        let blocks: Vec<Range<usize>> = pieces(0..rows, BLOCK).collect();
         let mut found: Vec<Lists> = blocks.iter().map(|block| Lists::new(block.clone(), k)).collect();
         if k == 0 {
             return Ok(found);
@@ -158,25 +158,14 @@ pub fn nearest_of(base: &Points, queries: &Points, metric: Metric, k: usize) -> 
     let base = Space::new(base, metric)?;
     let queries = base.with(queries)?;
     let k = k.min(base.rows());
-    let mut found: Vec<Lists> = blocks(queries.rows()).map(|block| Lists::new(block, k)).collect();
+    let mut found: Vec<Lists> = pieces(0..queries.rows(), BLOCK).map(|block| Lists::new(block, k)).collect();
     let names: Vec<u32> = (0..base.rows() as u32).collect();
     if k > 0 {
         found.par_iter_mut().with_max_len(1).try_for_each_init(Vec::new, |panels, lists| {
-            for others in blocks(base.rows()) {
+            for others in pieces(0..base.rows(), BLOCK) {
                 crate::progress::check()?;
                 let own = lists.block.clone();
-                let (first, count) = (others.start, others.len());
-                let names = &names;
-                let mut sink = Offer {
-                    names,
-                    first,
-                    count,
-                    skip_self: false,
-                    wanted: None,
-                    floors: None,
-                    rows: lists,
-                    lanes: None,
-                };
+                let mut sink = Offer::to_rows(&names, others.start, others.len(), lists);
                 queries.block(own, &base, others, Finish::Order, panels, &mut sink);
             }
             Ok::<(), LinalgError>(())
@@ -186,10 +175,6 @@ pub fn nearest_of(base: &Points, queries: &Points, metric: Metric, k: usize) -> 
     let given = queries.as_given().zip(base.as_given());
     let (queries, base) = given.as_ref().map_or((&queries, &base), |(queries, base)| (queries, base));
     Ok(collect_of(found, k, &order, (queries, |at| at), (base, |point| point)))
-}
-
-fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..rows).step_by(BLOCK).map(move |first| first..(first + BLOCK).min(rows))
 }
 
 /// The best candidates of each point of a block.
@@ -278,17 +263,24 @@ impl Lists {
 /// Offers the pairs of a tile to the lists of the rows, and to those of the lanes.
 pub(super) struct Offer<'lists> {
     /// The number of each point that may be in a list.
-    pub(super) names: &'lists [u32],
+    names: &'lists [u32],
     /// The point in the first lane of the first panel.
-    pub(super) first: usize,
+    first: usize,
     /// How many points the panels hold.
-    pub(super) count: usize,
+    count: usize,
     pub(super) skip_self: bool,
     /// All tiles, or these.
-    pub(super) wanted: Option<Wanted>,
-    pub(super) floors: Option<Floor>,
-    pub(super) rows: &'lists mut Lists,
+    wanted: Option<Wanted>,
+    floors: Option<Floor>,
+    rows: &'lists mut Lists,
     pub(super) lanes: Option<&'lists mut Lists>,
+}
+
+impl<'lists> Offer<'lists> {
+    /// Offers all pairs to the lists of the rows alone.
+    pub(super) fn to_rows(names: &'lists [u32], first: usize, count: usize, rows: &'lists mut Lists) -> Offer<'lists> {
+        Offer { names, first, count, skip_self: false, wanted: None, floors: None, rows, lanes: None }
+    }
 }
 
 impl Sink for Offer<'_> {
@@ -410,14 +402,14 @@ pub(super) fn reordered<T: Copy + Default>(values: Vec<T>, k: usize, order: &[u3
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const METRICS: [Metric; 5] =
+    pub(in crate::linalg) const METRICS: [Metric; 5] =
         [Metric::Euclidean, Metric::Cityblock, Metric::Chebyshev, Metric::Cosine, Metric::Arccos];
 
     /// Points in a few loose groups, with some copies among them.
-    fn scattered(rows: usize, columns: usize) -> Points {
+    pub(in crate::linalg) fn scattered(rows: usize, columns: usize) -> Points {
         let mut state = 12345_u64;
         let mut random = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -540,35 +532,6 @@ mod tests {
             pool.install(|| nearest_neighbours(&space, 10)).expect("found")
         };
         assert_eq!(run(1), run(3));
-    }
-
-    #[test]
-    fn matrices_equal_single_distances() {
-        for (rows, columns) in [(1, 1), (2, 5), (530, 30), (1030, 100)] {
-            let points = scattered(rows, columns);
-            for metric in METRICS {
-                let space = Space::new(&points, metric).expect("prepared");
-                let (condensed, square) = (space.condensed().expect("fits"), space.square().expect("fits"));
-                assert_eq!((condensed.len(), square.len()), (rows * (rows - 1) / 2, rows * rows));
-                let mut from = vec![0.0; rows];
-                for a in (0..rows).step_by(61) {
-                    space.distances_from(a, 0, &mut from);
-                    for b in 0..rows {
-                        let (i, j) = (a.min(b), a.max(b));
-                        let expected = if a == b { 0.0 } else { metric.distance(points.row(a), points.row(b)) };
-                        let mut found = vec![square[a * rows + b], square[b * rows + a], space.distance(a, b) as f32];
-                        found.push(from[b]);
-                        if i < j {
-                            found.push(condensed[i * (2 * rows - i - 1) / 2 + j - i - 1]);
-                        }
-                        for found in found {
-                            let (found, allowed) = (f64::from(found), 5e-6 * expected.max(0.3));
-                            assert!((found - expected).abs() <= allowed, "{metric} {a} {b}: {found} is not {expected}");
-                        }
-                    }
-                }
-            }
-        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! All pairs of blocks, on all threads, in an order that does not depend on their number.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::progress::Cancelled;
@@ -72,6 +74,12 @@ pub(super) fn nearest_first<T: Send, E: From<Cancelled> + Send>(
         });
         round.into_par_iter().with_max_len(1).try_for_each(|(a, b)| visit(a, Some(b)))?;
     }
+}
+
+/// A range in pieces of this length, the last one shorter.
+pub(super) fn pieces(range: Range<usize>, length: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.step_by(length).map(move |first| first..(first + length).min(end))
 }
 
 /// Who sits at a place in a round: the first stays, the others move on by one each round.

@@ -10,7 +10,6 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::pairs::tournament;
 use super::simd::{Float, WIDTH, Work, dispatch};
 use super::tile::{
     AbsoluteDifference, LANES, LargestDifference, Pairwise, Place, Product, ROWS, Sink, SquaredDifference, Tile, pack,
@@ -194,20 +193,24 @@ impl<'points> Space<'points> {
         }
     }
 
-    /// A space of points whose coordinates are prepared already.
-    fn of_prepared(&self, values: Vec<f32>) -> Space<'static> {
-        let mut space = Space {
+    /// Points whose coordinates are prepared already; their squared lengths are as well, or none are needed.
+    fn of_prepared(&self, values: Vec<f32>, squared: Vec<f32>) -> Space<'static> {
+        Space {
             metric: self.metric,
             form: self.form,
             columns: self.columns,
             values: Cow::Owned(values),
             given: None,
-            squared: Vec::new(),
+            squared,
             centre: self.centre.clone(),
             scale: self.scale,
-        };
-        space.square_rows();
-        space
+        }
+    }
+
+    /// Points of which nothing but Euclidean distances from differences is wanted.
+    pub(super) fn of_differences(columns: usize, values: Vec<f32>) -> Space<'static> {
+        let (metric, form, values) = (Metric::Euclidean, Form::Squares, Cow::Owned(values));
+        Space { metric, form, columns, values, given: None, squared: Vec::new(), centre: Vec::new(), scale: 1.0 }
     }
 
     /// The same points for distances that no rounding of prepared coordinates touches, where that is affordable.
@@ -227,7 +230,26 @@ impl<'points> Space<'points> {
                 values.copy_from_slice(self.row(point as usize));
             }
         });
-        self.of_prepared(values)
+        let squared = match self.form {
+            Form::Products => points.iter().map(|&point| self.squared[point as usize]).collect(),
+            _ => Vec::new(),
+        };
+        self.of_prepared(values, squared)
+    }
+
+    /// Some of the points; where distances come from products they are moved by `centre`, which changes no distance and
+    /// loses no digits of points around it. One thread.
+    pub(super) fn select_around(&self, points: &[u32], centre: &[f32]) -> Space<'static> {
+        if self.form != Form::Products {
+            return self.select(points);
+        }
+        let mut values = Vec::with_capacity(points.len() * self.columns);
+        for &point in points {
+            values.extend(self.row(point as usize).iter().zip(centre).map(|(value, centre)| value - centre));
+        }
+        let mut squared = vec![0.0; points.len()];
+        dispatch(SquaredLengths { columns: self.columns, rows: &values, out: &mut squared });
+        self.of_prepared(values, squared)
     }
 
     /// The mean of each group of points, none of them empty.
@@ -240,7 +262,9 @@ impl<'points> Space<'points> {
             let count = group.len() as f64;
             sums.into_iter().map(move |sum| (sum / count) as f32)
         };
-        self.of_prepared(groups.par_iter().flat_map_iter(mean).collect())
+        let mut means = self.of_prepared(groups.par_iter().flat_map_iter(mean).collect(), Vec::new());
+        means.square_rows();
+        means
     }
 
     /// How many points there are.
@@ -325,72 +349,6 @@ impl<'points> Space<'points> {
         }
     }
 
-    /// The distances of all pairs i < j in the order of SciPy's `pdist`: n(n-1)/2 numbers. O(n² d), all threads.
-    ///
-    /// # Errors
-    /// The memory for them cannot be had; the computation was told to stop.
-    pub fn condensed(&self) -> Result<Vec<f32>, LinalgError> {
-        let rows = self.rows();
-        let too_many = LinalgError::Memory { operation: "condensed", bytes: usize::MAX };
-        let count = rows.checked_mul(rows.saturating_sub(1)).ok_or(too_many)? / 2;
-        let mut distances = zeros("condensed", count)?;
-        let mut blocks = Vec::new();
-        let mut rest = distances.as_mut_slice();
-        for first in (0..rows).step_by(BLOCK) {
-            let block = first..(first + BLOCK).min(rows);
-            let length = block.clone().map(|row| rows - 1 - row).sum();
-            let (own, others) = rest.split_at_mut(length);
-            rest = others;
-            blocks.push((block, own));
-        }
-        blocks.into_par_iter().with_max_len(1).try_for_each_init(Vec::new, |panels, (block, own)| {
-            for first in (block.start..rows).step_by(BLOCK) {
-                crate::progress::check()?;
-                let columns = first..(first + BLOCK).min(rows);
-                let mut sink = Condensed { rows, block: block.start, first, out: own };
-                self.block(block.clone(), self, columns, Finish::Distance, panels, &mut sink);
-            }
-            Ok::<(), LinalgError>(())
-        })?;
-        Ok(distances)
-    }
-
-    /// The distances of all pairs, row after row: n x n numbers, symmetric, 0 on the diagonal. O(n² d), all threads.
-    ///
-    /// # Errors
-    /// The memory for them cannot be had; the computation was told to stop.
-    pub fn square(&self) -> Result<Vec<f32>, LinalgError> {
-        let rows = self.rows();
-        let too_many = LinalgError::Memory { operation: "square", bytes: usize::MAX };
-        let mut distances = zeros("square", rows.checked_mul(rows).ok_or(too_many)?)?;
-        let mut blocks: Vec<&mut [f32]> = distances.chunks_mut((BLOCK * rows).max(1)).collect();
-        tournament::<_, LinalgError>(&mut blocks, |(a, a_out), b| {
-            let range = |block: usize| block * BLOCK..((block + 1) * BLOCK).min(rows);
-            let mut panels = Vec::new();
-            let (b, b_out) = match b {
-                Some((b, b_out)) => (b, Some(b_out)),
-                None => (a, None),
-            };
-            let mut sink = Square { rows, first: range(b).start, count: range(b).len(), out: a_out };
-            self.block(range(a), self, range(b), Finish::Distance, &mut panels, &mut sink);
-            match b_out {
-                Some(b_out) => {
-                    for (at, row) in range(a).enumerate() {
-                        let from = &a_out[at * rows + range(b).start..][..range(b).len()];
-                        from.iter().enumerate().for_each(|(to, &distance)| b_out[to * rows + row] = distance);
-                    }
-                }
-                None => {
-                    for (at, row) in range(a).enumerate() {
-                        a_out[at * rows + row] = 0.0;
-                    }
-                }
-            }
-            Ok(())
-        })?;
-        Ok(distances)
-    }
-
     /// Gives the distances between the points in `rows` and the points in `columns` of `others`, prepared in the same
     /// way, to the sink, tile by tile; `panels` is room to work in. One thread.
     pub(super) fn block<S: Sink>(
@@ -445,34 +403,6 @@ impl<'points> Space<'points> {
             space.square_rows();
         }
         space
-    }
-
-    /// Other points, prepared already; of another number of coordinates, they are compared by the Euclidean distance.
-    pub(super) fn others(&self, columns: usize, values: Vec<f32>) -> Space<'static> {
-        let (metric, form) =
-            if columns == self.columns { (self.metric, self.form) } else { (Metric::Euclidean, Form::Squares) };
-        let mut squared = Vec::new();
-        if form == Form::Products {
-            squared.resize(values.len() / columns, 0.0);
-            dispatch(SquaredLengths { columns, rows: &values, out: &mut squared });
-        }
-        let (values, centre, scale) = (Cow::Owned(values), Vec::new(), self.scale);
-        Space { metric, form, columns, values, given: None, squared, centre, scale }
-    }
-
-    /// Some of the points; where distances come from products they are moved by `centre`, unless that is empty, which
-    /// changes no distance.
-    pub(super) fn gather(&self, points: &[u32], centre: &[f32]) -> Space<'static> {
-        let mut values = Vec::with_capacity(points.len() * self.columns);
-        for &point in points {
-            let row = self.row(point as usize);
-            if centre.is_empty() || self.form != Form::Products {
-                values.extend_from_slice(row);
-            } else {
-                values.extend(row.iter().zip(centre).map(|(value, centre)| value - centre));
-            }
-        }
-        self.others(self.columns, values)
     }
 
     /// Turns what [`Finish::Order`] gave into a distance.
@@ -637,52 +567,6 @@ fn one_to_one<P: Pairwise, V: Float>(pairwise: P, a: &[f32], b: &[f32]) -> f32 {
         half /= 2;
     }
     lanes[0]
-}
-
-/// Writes rows of a condensed matrix.
-struct Condensed<'out> {
-    rows: usize,
-    /// The first row of `out`.
-    block: usize,
-    /// The point in the first lane of the first panel.
-    first: usize,
-    out: &'out mut [f32],
-}
-
-impl Sink for Condensed<'_> {
-    #[inline(always)]
-    fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
-        let before = |row: usize| (row * (2 * self.rows - row - 1)) / 2;
-        let column = self.first + place.panel * LANES;
-        for (at, values) in tile.iter().enumerate().take(place.rows) {
-            let row = self.block + place.row + at;
-            let from = column.max(row + 1);
-            let to = (column + LANES).min(self.rows);
-            if from < to {
-                let place = before(row) - before(self.block) + (from - row - 1);
-                self.out[place..place + (to - from)].copy_from_slice(&values[from - column..to - column]);
-            }
-        }
-    }
-}
-
-/// Writes rows of a square matrix.
-struct Square<'out> {
-    rows: usize,
-    first: usize,
-    count: usize,
-    out: &'out mut [f32],
-}
-
-impl Sink for Square<'_> {
-    #[inline(always)]
-    fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
-        let lanes = LANES.min(self.count - place.panel * LANES);
-        for (at, values) in tile.iter().enumerate().take(place.rows) {
-            let to = (place.row + at) * self.rows + self.first + place.panel * LANES;
-            self.out[to..to + lanes].copy_from_slice(&values[..lanes]);
-        }
-    }
 }
 
 /// Room for so many numbers, or an error where allocation fails.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::pairs::tournament;
+use super::pairs::{pieces, tournament};
 use super::simd::Float;
 use super::space::{BLOCK, Finish};
 use super::tile::{LANES, Place, ROWS, Sink, Tile};
@@ -37,7 +37,7 @@ pub fn distance_sums<R: Send>(
     let rows = space.rows();
     check_groupings(groupings, rows)?;
     let groups = Groups::new(groupings, rows);
-    let blocks = (0..rows).step_by(BLOCK).map(|first| first..(first + BLOCK).min(rows));
+    let blocks = pieces(0..rows, BLOCK);
     if rows.saturating_mul(groups.total * size_of::<f64>()) > SUMS_BUDGET {
         one_by_one(space, &groups, blocks.collect(), each)
     } else {
@@ -240,7 +240,7 @@ mod tests {
                 let each = |_: usize, sums: &[f64]| sums.to_vec();
                 let found = distance_sums(&space, &groupings, each).expect("summed");
                 let groups = Groups::new(&groupings, rows);
-                let blocks = (0..rows).step_by(BLOCK).map(|first| first..(first + BLOCK).min(rows)).collect();
+                let blocks = pieces(0..rows, BLOCK).collect();
                 let other_way = one_by_one(&space, &groups, blocks, each).expect("summed");
                 for row in (0..rows).step_by(53) {
                     let mut expected = vec![0.0; 3 + rows.div_ceil(2)];

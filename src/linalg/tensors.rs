@@ -6,9 +6,11 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use super::dense::backend;
 use super::sums::check_groupings;
 use super::{Grouping, LinalgError, Metric, Neighbours};
 
+const OPERATION: &str = "distances";
 /// Distances kept at a time: 256 MB.
 const DISTANCES_AT_ONCE: usize = 1 << 26;
 /// libtorch's `cdist`: from differences, never from products, which lose digits.
@@ -30,7 +32,7 @@ impl TensorSpace {
     /// `points` is not a matrix with rows and columns, or has a number that is not finite; libtorch ran out of memory.
     pub fn new(points: &Tensor, metric: Metric) -> Result<TensorSpace, LinalgError> {
         let size = points.size();
-        let failed = |message: String| LinalgError::Backend { operation: "distances", message };
+        let failed = |message: String| LinalgError::Backend { operation: OPERATION, message };
         let &[rows, columns] = size.as_slice() else {
             return Err(failed(format!("points is a tensor of size {size:?}, a matrix is needed")));
         };
@@ -42,7 +44,7 @@ impl TensorSpace {
             let all_finite = bool::try_from(&values.f_isfinite()?.f_all()?)?;
             Ok((prepared(&values, metric)?, all_finite))
         };
-        let (values, all_finite) = prepare().map_err(|error| backend(&error))?;
+        let (values, all_finite) = prepare().map_err(|error| backend(OPERATION, &error))?;
         if !all_finite {
             return Err(failed("points has a number that is not finite".to_owned()));
         }
@@ -74,7 +76,7 @@ impl TensorSpace {
                 let distances = Vec::<f32>::try_from(distances.f_flatten(0, -1)?)?;
                 Ok((distances, Vec::<i64>::try_from(indices.f_flatten(0, -1)?)?))
             };
-            let (distances, indices) = search().map_err(|error| backend(&error))?;
+            let (distances, indices) = search().map_err(|error| backend(OPERATION, &error))?;
             for (distances, indices) in distances.chunks_exact(k).zip(indices.chunks_exact(k)) {
                 let mut near: Vec<(f32, u32)> =
                     distances.iter().zip(indices).map(|(&distance, &other)| (distance, other as u32)).collect();
@@ -96,12 +98,12 @@ impl TensorSpace {
         let centres = centres
             .f_to_kind(Kind::Float)
             .and_then(|centres| prepared(&centres, self.metric))
-            .map_err(|e| backend(&e))?;
+            .map_err(|error| backend(OPERATION, &error))?;
         let mut labels = Vec::with_capacity(self.rows);
         for (first, count) in self.blocks(centres.size().first().map_or(1, |&count| count as usize)) {
             crate::progress::check()?;
             let search = || Vec::<i64>::try_from(self.distances(first, count, &centres)?.f_argmin(1, false)?);
-            labels.extend(search().map_err(|error| backend(&error))?.into_iter().map(|label| label as u32));
+            labels.extend(search().map_err(|error| backend(OPERATION, &error))?.into_iter().map(|label| label as u32));
         }
         Ok(labels)
     }
@@ -117,7 +119,7 @@ impl TensorSpace {
     ) -> Result<Vec<R>, LinalgError> {
         check_groupings(groupings, self.rows)?;
         let sorted = groupings.iter().map(|grouping| Sorted::new(grouping, self.values.device()));
-        let sorted = sorted.collect::<Result<Vec<_>, _>>().map_err(|error| backend(&error))?;
+        let sorted = sorted.collect::<Result<Vec<_>, _>>().map_err(|error| backend(OPERATION, &error))?;
         let total: usize = groupings.iter().map(|grouping| grouping.count).sum();
         let mut results = Vec::with_capacity(self.rows);
         for (first, count) in self.blocks(2 * self.rows) {
@@ -127,7 +129,7 @@ impl TensorSpace {
                 let sums = sorted.iter().map(|grouping| grouping.sums(&distances)).collect::<Result<Vec<_>, _>>()?;
                 Vec::<f64>::try_from(Tensor::f_cat(&sums, 1)?.f_flatten(0, -1)?)
             };
-            let sums = sum().map_err(|error| backend(&error))?;
+            let sums = sum().map_err(|error| backend(OPERATION, &error))?;
             results
                 .extend((0..count as usize).map(|at| each(first as usize + at, &sums[at * total..(at + 1) * total])));
         }
@@ -198,12 +200,6 @@ impl Sorted {
         let running = running.f_constant_pad_nd([1_i64, 0])?;
         running.f_index_select(1, &self.ends)?.f_sub(&running.f_index_select(1, &self.starts)?)
     }
-}
-
-fn backend(error: &TchError) -> LinalgError {
-    // The first line says it; the rest is a trace of C++ frames.
-    let message = error.to_string().lines().next().unwrap_or_default().to_owned();
-    LinalgError::Backend { operation: "distances", message }
 }
 
 #[cfg(test)]

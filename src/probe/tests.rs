@@ -253,7 +253,7 @@ fn dino_votes_by_the_definition() {
                     .map(|(other, &label)| (1.0 - Metric::Cosine.distance(row, other), label))
                     .collect();
                 similar.sort_by(|a, b| b.0.total_cmp(&a.0));
-                let mut votes = vec![0.0; 12];
+                let mut votes = [0.0; 12];
                 similar[..score.k]
                     .iter()
                     .for_each(|(similarity, label)| votes[*label as usize] += (similarity / 0.07).exp());

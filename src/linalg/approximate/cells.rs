@@ -8,11 +8,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
+use crate::linalg::cells::{closest, members};
 use crate::linalg::neighbours::{Lists, Neighbours, Offer, measure, reordered};
 use crate::linalg::products::row_products;
-use crate::linalg::simd::Float;
 use crate::linalg::space::{BLOCK, Finish};
-use crate::linalg::tile::{LANES, Place, Sink, Tile};
 use crate::linalg::{LinalgError, Space};
 
 /// Points of a cell, on average.
@@ -50,17 +49,15 @@ impl Cells {
         let rows = space.rows();
         let count = rows.div_ceil(CELL);
         let sketch = sketch(space, random);
-        let chosen: Vec<u32> = (0..count).map(|at| (at * CELL + random.next_u64() as usize % CELL) as u32).collect();
-        let chosen: Vec<u32> = chosen.into_iter().map(|point| point.min(rows as u32 - 1)).collect();
-        let mut centres = sketch.gather(&chosen, &[]);
-        let mut labels = closest(&sketch, &centres)?;
+        let mut one_of = |first: usize| (first + random.next_u64() as usize % CELL).min(rows - 1) as u32;
+        let chosen: Vec<u32> = (0..rows).step_by(CELL).map(&mut one_of).collect();
+        let mut labels = closest(&sketch, &sketch.select(&chosen))?;
         for _ in 1..PASSES {
-            centres = means(&sketch, &labels, &centres);
-            labels = closest(&sketch, &centres)?;
+            labels = closest(&sketch, &sketch.means_of(&members(&labels, count)))?;
         }
         drop(sketch);
         // A sketch tells near from far, not near from nearer.
-        let centres = means(space, &labels, &space.gather(&chosen, &[]));
+        let centres = space.means_of(&members(&labels, count));
         let labels = closest(space, &centres)?;
         let mut points: Vec<u32> = (0..rows as u32).collect();
         points.sort_by_key(|&point| labels[point as usize]);
@@ -75,7 +72,7 @@ impl Cells {
             ranges.push(start..start + cell.len());
         }
         let labels: Vec<u32> = ranges.iter().map(|range| labels[points[range.start] as usize]).collect();
-        let centres = centres.gather(&labels, &[]);
+        let centres = centres.select(&labels);
         let lists = ranges.iter().map(|range| Mutex::new(Lists::new(range.clone(), k))).collect();
         let (compared, compared_places) = (vec![BTreeSet::new(); ranges.len()], vec![Vec::new(); ranges.len()]);
         Ok(Cells { points, all, places, ranges, centres, lists, least: 2 * k + 1, compared, compared_places })
@@ -126,26 +123,17 @@ impl Cells {
             let range = &self.ranges[cell];
             // Around the middle of the cell, products lose no digits.
             let centre = self.centres.row(cell);
-            let own = space.gather(&self.points[range.clone()], centre);
+            let own = space.select_around(&self.points[range.clone()], centre);
             let mut pairs = 0;
             for &other in others {
                 crate::progress::check()?;
                 let lanes = self.ranges[other].clone();
-                let near = space.gather(&self.points[lanes.clone()], centre);
+                let near = space.select_around(&self.points[lanes.clone()], centre);
                 let mut rows = self.lists_of(cell);
                 let mut lists = (other != cell).then(|| self.lists_of(other));
                 let (first, count, skip_self) = (lanes.start, lanes.len(), other == cell);
-                let names = &self.all;
-                let mut sink = Offer {
-                    names,
-                    first,
-                    count,
-                    skip_self,
-                    wanted: None,
-                    floors: None,
-                    rows: &mut rows,
-                    lanes: lists.as_deref_mut(),
-                };
+                let mut sink = Offer::to_rows(&self.all, first, count, &mut rows);
+                (sink.skip_self, sink.lanes) = (skip_self, lists.as_deref_mut());
                 own.block(0..range.len(), &near, 0..count, Finish::Order, panels, &mut sink);
                 pairs += range.len() * count;
             }
@@ -157,11 +145,8 @@ impl Cells {
     /// Compares each cell with the `take` nearest neighbours of the `take` nearest neighbours of its points, as far as
     /// that was not done; tells how many pairs of points that were.
     pub(super) fn compare_neighbours(&mut self, space: &Space, take: usize) -> Result<usize, LinalgError> {
-        let best: Vec<Vec<u32>> = self
-            .lists
-            .par_iter()
-            .map(|lists| lists.lock().unwrap_or_else(PoisonError::into_inner).nearest(take))
-            .collect();
+        let cells = (0..self.lists.len()).into_par_iter();
+        let best: Vec<Vec<u32>> = cells.map(|cell| self.lists_of(cell).nearest(take)).collect();
         let best = best.concat();
         let best_of = |place: u32| &best[place as usize * take..][..take];
         let mut compared_places = std::mem::take(&mut self.compared_places);
@@ -186,22 +171,13 @@ impl Cells {
             }
             near.sort_unstable();
             let centre = self.centres.row(cell);
-            let own = space.gather(&self.points[range.clone()], centre);
-            let mut lists = self.lists_of(cell);
+            let own = space.select_around(&self.points[range.clone()], centre);
             for near in near.chunks(BLOCK) {
                 let points: Vec<u32> = near.iter().map(|&place| self.points[place as usize]).collect();
-                let others = space.gather(&points, centre);
+                let others = space.select_around(&points, centre);
+                let mut lists = self.lists_of(cell);
                 let mut found = lists.empty();
-                let mut sink = Offer {
-                    names: near,
-                    first: 0,
-                    count: near.len(),
-                    skip_self: false,
-                    wanted: None,
-                    floors: None,
-                    rows: &mut found,
-                    lanes: None,
-                };
+                let mut sink = Offer::to_rows(near, 0, near.len(), &mut found);
                 own.block(0..range.len(), &others, 0..near.len(), Finish::Order, panels, &mut sink);
                 lists.merge(&mut found);
             }
@@ -243,66 +219,12 @@ impl Cells {
 fn sketch(space: &Space, random: &mut ChaCha8Rng) -> Space<'static> {
     let columns = space.columns();
     if columns <= DIRECTIONS {
-        return space.others(columns, space.values().to_vec());
+        return Space::of_differences(columns, space.values().to_vec());
     }
     let signs: Vec<f32> =
         (0..DIRECTIONS * columns).map(|_| if random.next_u32() & 1 == 0 { 1.0 } else { -1.0 }).collect();
     let mut values = vec![0.0; space.rows() * DIRECTIONS];
     let chunks = values.par_chunks_mut(BLOCK * DIRECTIONS).zip(space.values().par_chunks(BLOCK * columns));
     chunks.for_each(|(values, rows)| row_products(rows, &signs, columns, values));
-    space.others(DIRECTIONS, values)
-}
-
-/// The number of the centre closest to each point.
-fn closest(space: &Space, centres: &Space) -> Result<Vec<u32>, LinalgError> {
-    let mut labels = vec![0; space.rows()];
-    labels.par_chunks_mut(BLOCK).enumerate().try_for_each_init(Vec::new, |panels, (block, labels)| {
-        crate::progress::check()?;
-        let rows = block * BLOCK..block * BLOCK + labels.len();
-        let mut sink = Closest { count: centres.rows(), best: vec![f32::INFINITY; rows.len()], labels };
-        space.block(rows, centres, 0..centres.rows(), Finish::Order, panels, &mut sink);
-        Ok::<(), LinalgError>(())
-    })?;
-    Ok(labels)
-}
-
-struct Closest<'labels> {
-    count: usize,
-    best: Vec<f32>,
-    labels: &'labels mut [u32],
-}
-
-impl Sink for Closest<'_> {
-    #[inline(always)]
-    fn take<V: Float>(&mut self, place: Place, tile: &mut Tile) {
-        let first = place.panel * LANES;
-        let lanes = LANES.min(self.count - first);
-        for (row, orders) in tile.iter().enumerate().take(place.rows) {
-            let row = place.row + row;
-            for (lane, &order) in orders[..lanes].iter().enumerate() {
-                if order < self.best[row] {
-                    (self.best[row], self.labels[row]) = (order, (first + lane) as u32);
-                }
-            }
-        }
-    }
-}
-
-/// The mean of the points of each label; centres without points stay.
-fn means(space: &Space, labels: &[u32], before: &Space) -> Space<'static> {
-    let columns = space.columns();
-    let mut members = vec![Vec::new(); before.rows()];
-    labels.iter().enumerate().for_each(|(point, &label)| members[label as usize].push(point as u32));
-    let mut values = before.values().to_vec();
-    values.par_chunks_mut(columns).zip(&members).for_each(|(mean, members)| {
-        if members.is_empty() {
-            return;
-        }
-        let mut sums = vec![0.0; columns];
-        for &point in members {
-            sums.iter_mut().zip(space.row(point as usize)).for_each(|(sum, &value)| *sum += f64::from(value));
-        }
-        mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = (sum / members.len() as f64) as f32);
-    });
-    space.others(columns, values)
+    Space::of_differences(DIRECTIONS, values)
 }

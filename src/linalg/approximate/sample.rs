@@ -1,18 +1,21 @@
 //! How good a search is, measured on some of the points.
 
+use std::ops::Range;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 
 use super::cells::Cells;
 use crate::linalg::neighbours::{Lists, Offer, SPARE, measure};
+use crate::linalg::pairs::pieces;
 use crate::linalg::space::{BLOCK, Finish};
 use crate::linalg::{LinalgError, Space};
 
 /// Points whose neighbours are searched among all.
 const SAMPLE: usize = 256;
-/// The points are searched in so many pieces, each with lists of its own, which are merged.
-const PIECES: usize = 16;
+/// The points are searched in so many parts, each with lists of its own, which are merged.
+const PARTS: usize = 16;
 
 /// Points, spread over all, whose neighbours are known.
 pub(super) struct Sample {
@@ -28,32 +31,22 @@ impl Sample {
         let stride = rows / SAMPLE;
         let points: Vec<u32> =
             (0..SAMPLE).map(|at| (at * stride + random.next_u64() as usize % stride) as u32).collect();
-        let own = space.gather(&points, &[]);
+        let own = space.select(&points);
         let all: Vec<u32> = (0..rows as u32).collect();
-        let blocks: Vec<usize> = (0..rows).step_by(BLOCK).collect();
-        let pieces = blocks.par_chunks(blocks.len().div_ceil(PIECES)).with_max_len(1);
-        let pieces = pieces.map_init(Vec::new, |panels, blocks| {
+        let blocks: Vec<Range<usize>> = pieces(0..rows, BLOCK).collect();
+        let parts = blocks.par_chunks(blocks.len().div_ceil(PARTS)).with_max_len(1);
+        let parts = parts.map_init(Vec::new, |panels, blocks| {
             let mut lists = Lists::new(0..SAMPLE, k + 1);
-            for &first in blocks {
+            for others in blocks {
                 crate::progress::check()?;
-                let others = first..(first + BLOCK).min(rows);
-                let mut sink = Offer {
-                    names: &all,
-                    first,
-                    count: others.len(),
-                    skip_self: false,
-                    wanted: None,
-                    floors: None,
-                    rows: &mut lists,
-                    lanes: None,
-                };
-                own.block(0..SAMPLE, space, others, Finish::Order, panels, &mut sink);
+                let mut sink = Offer::to_rows(&all, others.start, others.len(), &mut lists);
+                own.block(0..SAMPLE, space, others.clone(), Finish::Order, panels, &mut sink);
             }
             Ok(lists)
         });
-        let mut pieces: Vec<Lists> = pieces.collect::<Result<_, LinalgError>>()?;
+        let mut parts: Vec<Lists> = parts.collect::<Result<_, LinalgError>>()?;
         let radius = |(at, &point): (usize, &u32)| {
-            let mut all: Vec<(f32, u32)> = pieces.iter_mut().flat_map(|lists| lists.sorted(at).to_vec()).collect();
+            let mut all: Vec<(f32, u32)> = parts.iter_mut().flat_map(|lists| lists.sorted(at).to_vec()).collect();
             all.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
             let others = all.iter().map(|&(_, other)| other).filter(|&other| other != point);
             let others: Vec<u32> = others.take(k + SPARE).collect();

@@ -138,7 +138,7 @@ impl Pairs<'_, '_> {
         let floors = self.floors.map(|tiles| Floor::new(tiles, own.len(), others.len(), &wanted, self.space));
         let (first, count, names, skip_self) = (others.start, others.len(), self.order, b.is_none());
         let some = wanted.as_ref().is_none_or(|wanted| wanted.some);
-        let mut sink = Offer { names, first, count, skip_self, wanted, floors, rows: a, lanes: b };
+        let mut sink = Offer { skip_self, wanted, floors, lanes: b, ..Offer::to_rows(names, first, count, a) };
         if some {
             self.space.block(own, self.space, others, Finish::Order, &mut Vec::new(), &mut sink);
         }
@@ -269,6 +269,9 @@ pub(super) struct Offer<'lists> {
     /// How many points the panels hold.
     count: usize,
     pub(super) skip_self: bool,
+    /// Names that were offered to all of the rows, or lanes, before, ascending: nothing may be in a list twice.
+    pub(super) known_to_rows: &'lists [u32],
+    pub(super) known_to_lanes: &'lists [u32],
     /// All tiles, or these.
     wanted: Option<Wanted>,
     floors: Option<Floor>,
@@ -279,7 +282,18 @@ pub(super) struct Offer<'lists> {
 impl<'lists> Offer<'lists> {
     /// Offers all pairs to the lists of the rows alone.
     pub(super) fn to_rows(names: &'lists [u32], first: usize, count: usize, rows: &'lists mut Lists) -> Offer<'lists> {
-        Offer { names, first, count, skip_self: false, wanted: None, floors: None, rows, lanes: None }
+        Offer {
+            names,
+            first,
+            count,
+            skip_self: false,
+            known_to_rows: &[],
+            known_to_lanes: &[],
+            wanted: None,
+            floors: None,
+            rows,
+            lanes: None,
+        }
     }
 }
 
@@ -310,8 +324,10 @@ impl Sink for Offer<'_> {
                     let lane = near.trailing_zeros() as usize;
                     near &= near - 1;
                     let other = self.first + first + lane;
-                    if !(self.skip_self && other == self.rows.block.start + row) {
-                        self.rows.offer(row, lanes[lane], self.names[other]);
+                    let name = self.names[other];
+                    let is_self = self.skip_self && other == self.rows.block.start + row;
+                    if !is_self && self.known_to_rows.binary_search(&name).is_err() {
+                        self.rows.offer(row, lanes[lane], name);
                     }
                 }
                 if let Some(lists) = &mut self.lanes {
@@ -320,7 +336,10 @@ impl Sink for Offer<'_> {
                     while near != 0 {
                         let lane = near.trailing_zeros() as usize;
                         near &= near - 1;
-                        lists.offer(first + lane, lanes[lane], self.names[self.rows.block.start + row]);
+                        let name = self.names[self.rows.block.start + row];
+                        if self.known_to_lanes.binary_search(&name).is_err() {
+                            lists.offer(first + lane, lanes[lane], name);
+                        }
                     }
                 }
             }

@@ -40,7 +40,7 @@ pub(super) struct Cells {
     least: usize,
     /// The cells that each was compared with.
     compared: Vec<BTreeSet<usize>>,
-    /// The places that each cell was compared with beside.
+    /// The places that each cell was compared with beside, ascending.
     compared_places: Vec<Vec<u32>>,
 }
 
@@ -134,6 +134,8 @@ impl Cells {
                 let (first, count, skip_self) = (lanes.start, lanes.len(), other == cell);
                 let mut sink = Offer::to_rows(&self.all, first, count, &mut rows);
                 (sink.skip_self, sink.lanes) = (skip_self, lists.as_deref_mut());
+                sink.known_to_rows = &self.compared_places[cell];
+                sink.known_to_lanes = &self.compared_places[other];
                 own.block(0..range.len(), &near, 0..count, Finish::Order, panels, &mut sink);
                 pairs += range.len() * count;
             }
@@ -183,6 +185,7 @@ impl Cells {
             }
             let pairs = near.len() * range.len();
             compared.extend(near);
+            compared.sort_unstable();
             Ok(pairs)
         });
         let pairs = pairs.try_reduce(|| 0, |a, b| Ok(a + b));

@@ -99,17 +99,37 @@ mod tests {
         hits.sum::<usize>() as f64 / truth.distances.len() as f64
     }
 
+    /// One cloud along seven directions with a little noise: neighbours lie across many cells.
+    fn cloud(rows: usize, columns: usize) -> Points {
+        let along = groups(rows * 7 / 30 + 1, 30);
+        let axes = groups(7, columns);
+        let mut values = Vec::with_capacity(rows * columns);
+        for row in 0..rows {
+            let place = &along.as_slice()[row * 7..(row + 1) * 7];
+            for column in 0..columns {
+                let moved: f32 = place.iter().zip(axes.iter()).map(|(along, axis)| along.fract() * axis[column]).sum();
+                values.push(moved);
+            }
+        }
+        Points::new(rows, columns, values).expect("valid")
+    }
+
     #[test]
     fn finds_nearly_all_and_tells_true_distances() {
-        let points = groups(17_000, 70);
-        for (metric, k) in [(Metric::Euclidean, 29), (Metric::Cosine, 10), (Metric::Cityblock, 5)] {
-            let space = Space::new(&points, metric).expect("prepared");
+        let (groups, cloud) = (groups(17_000, 70), cloud(17_000, 70));
+        for (points, metric, k) in [
+            (&groups, Metric::Euclidean, 29),
+            (&groups, Metric::Cosine, 10),
+            (&groups, Metric::Cityblock, 5),
+            (&cloud, Metric::Euclidean, 29),
+        ] {
+            let space = Space::new(points, metric).expect("prepared");
             let found = approximate_neighbours(&space, k, 1).expect("found");
             let truth = nearest_neighbours(&space, k).expect("found");
             assert_eq!((found.k, found.rows()), (k, 17_000));
             let recall = recall(&found, &truth);
             assert!(recall >= 0.995, "{metric}: {recall}");
-            for row in (0..17_000).step_by(501) {
+            for row in (0..17_000).step_by(23) {
                 let (others, distances) = found.of(row);
                 assert!(distances.is_sorted() && !others.contains(&(row as u32)));
                 let distinct: std::collections::BTreeSet<u32> = others.iter().copied().collect();

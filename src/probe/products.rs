@@ -109,11 +109,10 @@ impl Loops for Scores<'_> {
             let rows = self.rows.chunks(ROWS * self.d).zip(self.scores.chunks_mut(ROWS * outputs));
             for (rows, scores) in rows {
                 let row = |at: usize| &rows[(at * self.d).min(rows.len() - self.d)..][..self.d];
-                let four: [&[f64]; ROWS] = [row(0), row(1), row(2), row(3)];
                 let mut sums = [[0.0; LANES]; ROWS];
-                for (column, weights) in panel.iter().enumerate() {
-                    for (sums, row) in sums.iter_mut().zip(four) {
-                        let value = row[column];
+                let columns = panel.iter().zip(row(0)).zip(row(1)).zip(row(2)).zip(row(3));
+                for ((((weights, &a), &b), &c), &d) in columns {
+                    for (sums, value) in sums.iter_mut().zip([a, b, c, d]) {
                         sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += value * weight);
                     }
                 }

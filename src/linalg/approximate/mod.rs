@@ -17,8 +17,9 @@ use self::sample::Sample;
 use super::neighbours::{Neighbours, nearest_neighbours};
 use super::{LinalgError, Space};
 
-/// Up to so many points the exact search is as fast.
-const FEW_ROWS: usize = 1 << 14;
+/// Up to so many numbers, of at most so many columns, the exact search is as fast.
+const FEW_VALUES: usize = 1 << 22;
+const MOST_COLUMNS: usize = 512;
 /// Cells compared at first; half as many again each time that they were too few.
 const FIRST: usize = 8;
 /// The share of true neighbours, in the sample, that is enough: above the 0.995 that is promised, as samples err.
@@ -27,17 +28,22 @@ const ENOUGH: f64 = 0.9975;
 /// The `k` nearest other points of every point, at most n - 1, as [`nearest_neighbours`] gives them, but for a few: of all
 /// the neighbours, at least 99.5 % are right, which is measured on a sample of the points. Distances are exact.
 ///
-/// Where approximating does not pay (up to 16,384 points, `k` above n / 64, points without any structure) the search is
-/// exact. The result depends on `seed`, and not on the number of threads. About O(n^1.5 d) where there is structure, O(n²
-/// d) at worst; memory O(n k).
+/// Where approximating does not pay (up to 4 million numbers, of 512 columns at most; `k` above n / 64; points without any
+/// structure) the search is exact. The result depends on `seed`, and not on the number of threads. About O(n^1.5 d) where
+/// there is structure, O(n² d) at worst; memory O(n k).
 ///
 /// # Errors
 /// The computation was told to stop.
 pub fn approximate_neighbours(space: &Space, k: usize, seed: u64) -> Result<Neighbours, LinalgError> {
     let rows = space.rows();
-    if rows <= FEW_ROWS || k == 0 || k > rows / 64 {
-        return nearest_neighbours(space, k);
+    match rows * space.columns().min(MOST_COLUMNS) <= FEW_VALUES || k == 0 || k > rows / 64 {
+        true => nearest_neighbours(space, k),
+        false => in_cells(space, k, seed),
     }
+}
+
+fn in_cells(space: &Space, k: usize, seed: u64) -> Result<Neighbours, LinalgError> {
+    let rows = space.rows();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let directions = space.as_directions();
     let sample = Sample::new(&directions, k, &mut random)?;
@@ -124,8 +130,9 @@ mod tests {
             (&cloud, Metric::Euclidean, 29),
         ] {
             let space = Space::new(points, metric).expect("prepared");
-            let found = approximate_neighbours(&space, k, 1).expect("found");
+            let found = in_cells(&space, k, 1).expect("found");
             let truth = nearest_neighbours(&space, k).expect("found");
+            assert_eq!(approximate_neighbours(&space, k, 1).expect("found"), truth, "few enough to be compared all");
             assert_eq!((found.k, found.rows()), (k, 17_000));
             let recall = recall(&found, &truth);
             assert!(recall >= 0.995, "{metric}: {recall}");
@@ -148,7 +155,7 @@ mod tests {
         let space = Space::new(&points, Metric::Euclidean).expect("prepared");
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-            pool.install(|| approximate_neighbours(&space, 8, 5)).expect("found")
+            pool.install(|| in_cells(&space, 8, 5)).expect("found")
         };
         assert_eq!(run(1), run(3));
     }
@@ -157,7 +164,7 @@ mod tests {
     fn equal_points_and_points_without_structure_end_well() {
         let equal = Points::new(17_000, 3, vec![0.5; 51_000]).expect("valid");
         let space = Space::new(&equal, Metric::Euclidean).expect("prepared");
-        let found = approximate_neighbours(&space, 4, 1).expect("found");
+        let found = in_cells(&space, 4, 1).expect("found");
         assert!(found.distances.iter().all(|&distance| distance == 0.0));
         assert!((0..17_000).all(|row| found.of(row).0.iter().all(|&other| other as usize != row)));
         let mut state = 7_u64;
@@ -167,7 +174,7 @@ mod tests {
         });
         let noise = Points::new(17_000, 66, noise.collect()).expect("valid");
         let space = Space::new(&noise, Metric::Euclidean).expect("prepared");
-        let found = approximate_neighbours(&space, 5, 1).expect("found");
+        let found = in_cells(&space, 5, 1).expect("found");
         assert_eq!(found, nearest_neighbours(&space, 5).expect("found"));
     }
 }

@@ -118,8 +118,8 @@ pub struct UmapFit {
 }
 
 impl Umap {
-    /// Embeds the points. The neighbours are those of [`approximate_neighbours`]: exact for up to 16,384 points, nearly so
-    /// for more; give exact ones to [`Umap::fit_neighbours`] where that matters. O(`n_epochs` n `n_neighbors` `negative_sample_rate`
+    /// Embeds the points. The neighbours are those of [`approximate_neighbours`]: exact for few points, nearly so for more;
+    /// give exact ones to [`Umap::fit_neighbours`] where that matters. O(`n_epochs` n `n_neighbors` `negative_sample_rate`
     /// `n_components`) for the optimiser at most.
     ///
     /// A single point is put at the origin. Results depend on `seed`, and not on the number of threads.

@@ -4,7 +4,7 @@
 REPORT := target/release/report
 DATASETS := mnist fashion-mnist
 
-.PHONY: help report build libtorch data test browser lint bench-notebook bench-numerics clean needs
+.PHONY: help report build libtorch data test browser lint bench-notebook bench-numerics parity clean needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -57,6 +57,9 @@ bench-notebook: build ## beside evcxr_jupyter and nbconvert on the same twelve c
 
 bench-numerics: build ## beside scikit-learn, umap-learn, hdbscan, fastcluster, faiss and others on the same arrays
 	python3 tests/bench/numerics.py
+
+parity: build ## every encoder beside torchvision and timm on the same weights (10 GB, a quarter of an hour)
+	python3 tests/parity/check.py
 
 clean: ## delete target/ and output/; downloads stay in the user's cache
 	rm -rf target output/.cache output/*

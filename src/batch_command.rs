@@ -1,4 +1,4 @@
-//! `report reduce`, `report cluster` and `report score`: takes the arguments, and has the library do the work.
+//! `report embed`, `reduce`, `cluster` and `score`: takes the arguments, and has the library do the work.
 //!
 //! The library is loaded, not linked: only these commands pay for libtorch.
 
@@ -12,7 +12,9 @@ use libloading::{Library, Symbol};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::batch_job::{self, CLUSTERERS, Cancel, DoJob, Given, Job, PROBES, REDUCERS, Saved};
+use crate::batch_job::{
+    self, CLUSTERERS, Cancel, DoJob, Given, Images, Job, PARTITIONS, PRECISIONS, PROBES, REDUCERS, Saved,
+};
 use crate::signals;
 
 /// How often it is looked whether a signal has come.
@@ -83,6 +85,56 @@ fn watch(cancel: Cancel, finished: &AtomicBool) {
     }
 }
 
+/// `report embed`
+#[derive(Debug, Args)]
+pub struct EmbedArguments {
+    /// A dataset whose images are embedded, by name
+    #[arg(long, value_name = "NAME", required_unless_present = "tensors", conflicts_with = "tensors")]
+    dataset: Option<String>,
+    /// Which of its images
+    #[arg(long, value_name = "PARTITION", default_value = "test", value_parser = PARTITIONS.to_vec())]
+    partition: String,
+    /// So many of them, drawn with the seed, each class with its share [default: all]
+    #[arg(long, value_name = "N")]
+    samples: Option<usize>,
+    /// The seed of that choice
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
+    /// Images that are preprocessed already: `.npy`, n x 3 x height x width
+    #[arg(long, value_name = "FILE")]
+    tensors: Option<PathBuf>,
+    /// The encoder, by name; `report encoders` lists them
+    #[arg(long, value_name = "NAME")]
+    encoder: String,
+    /// Where the network runs [default: the first GPU, or else the processor]
+    #[arg(long, value_name = "auto|cpu|cuda:N")]
+    device: Option<String>,
+    /// Images that go through the network at once [default: 64]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Numbers that the network computes with
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = PRECISIONS.to_vec())]
+    precision: String,
+    /// Where the vectors go, a row an image, `.npy` or `.parquet`
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Where the labels of the dataset go
+    #[arg(long, value_name = "FILE")]
+    save_labels: Option<PathBuf>,
+}
+
+impl From<EmbedArguments> for Job {
+    fn from(arguments: EmbedArguments) -> Job {
+        let EmbedArguments { dataset, partition, samples, seed, tensors, encoder, device, batch, .. } = arguments;
+        let source = match tensors {
+            Some(path) => Images::Tensors(path),
+            None => Images::Dataset { name: dataset.unwrap_or_default(), partition, samples, seed },
+        };
+        let EmbedArguments { precision, output, save_labels, .. } = arguments;
+        Job::Embed(batch_job::Embed { source, encoder, device, batch, precision, output, save_labels })
+    }
+}
+
 /// `report reduce`
 #[derive(Debug, Args)]
 pub struct ReduceArguments {
@@ -122,7 +174,7 @@ struct ReduceParameters {
     /// umap, knn-graph: euclidean, cityblock, chebyshev, cosine or arccos
     #[arg(long, value_name = "METRIC")]
     metric: Option<String>,
-    /// knn-graph: exact, or approximate, which finds at least 99.5 % of them and is faster above 16,384 points
+    /// knn-graph: exact, or approximate, which finds at least 99.5 % of them and is faster with many points in many dimensions
     #[arg(long, value_name = "ALGORITHM")]
     algorithm: Option<String>,
     /// umap: how close points may come in the result

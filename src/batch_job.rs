@@ -38,12 +38,52 @@ pub type Given = Map<String, Value>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Job {
+    /// `report embed`
+    Embed(Embed),
     /// `report reduce`
     Reduce(Reduce),
     /// `report cluster`
     Cluster(Cluster),
     /// `report score`
     Score(Score),
+}
+
+/// Turns images into points.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Embed {
+    /// The images.
+    pub source: Images,
+    /// The name of an encoder.
+    pub encoder: String,
+    /// `auto`, `cpu` or `cuda:N`.
+    pub device: Option<String>,
+    /// Images that go through the network at once.
+    pub batch: Option<usize>,
+    /// One of [`PRECISIONS`].
+    pub precision: String,
+    /// Where the vectors go.
+    pub output: PathBuf,
+    /// Where the labels of a dataset go.
+    pub save_labels: Option<PathBuf>,
+}
+
+/// Where images come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Images {
+    /// A dataset.
+    Dataset {
+        /// Its name.
+        name: String,
+        /// One of [`PARTITIONS`].
+        partition: String,
+        /// So many of them, or all.
+        samples: Option<usize>,
+        /// The seed that they are drawn with.
+        seed: u64,
+    },
+    /// An array of n × 3 × height × width numbers, as the encoder takes them.
+    Tensors(PathBuf),
 }
 
 /// Gives points other coordinates.
@@ -140,6 +180,10 @@ impl Saved {
     }
 }
 
+/// Numbers that a network computes with.
+pub const PRECISIONS: &[&str] = &["f32", "bf16"];
+/// Parts of a dataset.
+pub const PARTITIONS: &[&str] = &["test", "train"];
 /// Methods of [`Reduce`].
 pub const REDUCERS: &[&str] = &["umap", "pca", "zscore", "average-zscore", "l2", "knn-graph"];
 /// Methods of [`Cluster`].

@@ -5,7 +5,10 @@
 //! that was damaged, cut short or renamed is never taken for an answer.
 #![allow(dead_code, reason = "each half uses a part")]
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use crate::channel::CACHE_DIR;
 use crate::fs::{self, FsError, Lock};
@@ -39,6 +42,21 @@ pub enum Entry {
     Miss(Slot),
 }
 
+/// An entry as it lies on disk; its content is not read.
+#[derive(Debug)]
+pub struct Kept {
+    /// The subfolder.
+    pub kind: String,
+    /// The text that names everything that the content depends on; its beginning, if it is long.
+    pub key: String,
+    /// The file.
+    pub path: PathBuf,
+    /// The size of the file.
+    pub bytes: u64,
+    /// When it was written.
+    pub written: SystemTime,
+}
+
 impl Cache {
     /// The cache in this folder, which need not exist.
     pub fn new(folder: impl Into<PathBuf>) -> Cache {
@@ -70,6 +88,29 @@ impl Cache {
                 Ok(None)
             }
         }
+    }
+
+    /// All entries, by kind and file. What is no entry is left out.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn kept(&self) -> Result<Vec<Kept>, CacheError> {
+        let mut kept = Vec::new();
+        for folder in fs::list_if_there(&self.folder)? {
+            if !folder.is_dir() {
+                continue;
+            }
+            let kind = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            for path in fs::list_if_there(&folder)? {
+                // It may be deleted meanwhile.
+                let Ok(about) = path.metadata() else { continue };
+                if let (true, Some(key)) = (about.is_file(), key_of(&path)) {
+                    let written = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                    kept.push(Kept { kind: kind.clone(), key, path, bytes: about.len(), written });
+                }
+            }
+        }
+        Ok(kept)
     }
 
     /// The entry of `key`, a text that names everything the content depends on. `kind` is a plain word, the subfolder.
@@ -126,6 +167,18 @@ impl Drop for Slot {
             lock.remove();
         }
     }
+}
+
+/// The key of the entry in a file, or what of it is in the first bytes; none if it is no entry.
+fn key_of(path: &std::path::Path) -> Option<String> {
+    const ENOUGH: u64 = 4096;
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(ENOUGH).read_to_end(&mut bytes).ok()?;
+    let mut lines = bytes.splitn(3, |byte| *byte == b'\n');
+    lines.next().filter(|line| line.starts_with(MAGIC.as_bytes()))?;
+    let length: usize = std::str::from_utf8(lines.next()?).ok()?.parse().ok()?;
+    let rest = lines.next()?;
+    Some(String::from_utf8_lossy(&rest[..length.min(rest.len())]).into_owned())
 }
 
 /// Where the content starts in the file of an entry, or what is wrong with the file.

@@ -14,6 +14,8 @@ pub const DEVICE: &str = "REPORT_DEVICE";
 pub const CACHE_DIR: &str = "REPORT_CACHE_DIR";
 /// Environment variable with the folder of datasets.
 pub const DATA_DIR: &str = "REPORT_DATA_DIR";
+/// Environment variable with the folder of encoders' weights.
+pub const ENCODERS: &str = "REPORT_ENCODERS";
 /// The event file in the folder of the run.
 pub const EVENTS: &str = "events.jsonl";
 

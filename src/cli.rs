@@ -8,8 +8,10 @@ use anyhow::{Result, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::batch_command::{self, ClusterArguments, ReduceArguments, ScoreArguments};
+use crate::batch_command::{self, ClusterArguments, EmbedArguments, ReduceArguments, ScoreArguments};
 use crate::batch_job;
+use crate::cache_command;
+use crate::encoders_command;
 use crate::environment::{self, Installation};
 use crate::fetch;
 use crate::pipeline::{self, Built, Job};
@@ -60,6 +62,21 @@ enum Command {
         #[command(subcommand)]
         what: Fetch,
     },
+    /// List encoders and whether their weights are here; import weights
+    Encoders {
+        #[command(subcommand)]
+        what: Option<Encoders>,
+    },
+    /// List what is kept so that it is not computed twice, or delete it
+    Cache {
+        /// Folder of the reports
+        #[arg(short, long, value_name = "DIR", default_value = "output", global = true)]
+        output: PathBuf,
+        #[command(subcommand)]
+        what: Option<CacheCommand>,
+    },
+    /// Turn images into vectors
+    Embed(Box<EmbedArguments>),
     /// Give points other coordinates: UMAP, PCA, standardising, nearest neighbours
     Reduce(Box<ReduceArguments>),
     /// Find clusters
@@ -81,6 +98,39 @@ enum Fetch {
     Datasets {
         /// Names; all if none is given
         names: Vec<String>,
+    },
+    /// Weights of encoders, by name; each is downloaded, verified as far as its checksum is known, and converted once
+    Encoders {
+        /// Names; all whose weights are published if none is given
+        names: Vec<String>,
+        /// Take the files, under the names they are published by, from this folder, and use no network
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CacheCommand {
+    /// Delete entries; they are made again when they are needed
+    Prune {
+        /// Those of this kind alone, such as `embeddings`
+        #[arg(long)]
+        kind: Option<String>,
+        /// Those that were written at least so many days ago
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        older_than: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Encoders {
+    /// Check a file of weights (.pth, .npz, .pkl, .safetensors) and convert it, once; nothing in it is run
+    Import {
+        /// The file, as its authors publish it
+        file: PathBuf,
+        /// The encoder whose weights it has
+        #[arg(long = "as", value_name = "NAME")]
+        name: String,
     },
 }
 
@@ -135,6 +185,35 @@ fn run(command: Command) -> Result<u8> {
             fetch::datasets(&names, &environment::data_folder()?)?;
             Ok(OK)
         }
+        Command::Fetch { what: Fetch::Encoders { names, from } } => {
+            fetch::encoders(&names, from.as_deref(), &environment::encoders_folder()?)?;
+            Ok(OK)
+        }
+        Command::Encoders { what: None } => {
+            crate::terminal::print(&encoders_command::list(&environment::encoders_folder()?)?);
+            Ok(OK)
+        }
+        Command::Encoders { what: Some(Encoders::Import { file, name }) } => {
+            match encoders_command::import_as(&file, &name, &environment::encoders_folder()?) {
+                Err(error) if encoders_command::is_bad_input(&error) => {
+                    eprintln!("error: {error:#}");
+                    Ok(BAD_INPUT)
+                }
+                done => done.map(|()| OK),
+            }
+        }
+        Command::Cache { output, what } => {
+            let (reports, user) = (output.join(".cache"), environment::user_cache()?.join("cache"));
+            let folders = [reports.as_path(), user.as_path()];
+            match what {
+                None => crate::terminal::print(&cache_command::list(&folders)?),
+                Some(CacheCommand::Prune { kind, older_than }) => {
+                    cache_command::prune(&folders, kind.as_deref(), older_than)?;
+                }
+            }
+            Ok(OK)
+        }
+        Command::Embed(arguments) => batch((*arguments).into()),
         Command::Reduce(arguments) => batch((*arguments).into()),
         Command::Cluster(arguments) => batch((*arguments).into()),
         Command::Score(arguments) => batch((*arguments).into()),

@@ -16,7 +16,7 @@ use crate::datasets::Dataset;
 use crate::encoders::{Encoder, EncoderError, Network};
 use crate::points::{Points, PointsError};
 use crate::preprocess::{Picture, Preprocessing};
-use crate::progress::Progress;
+use crate::progress::{self, Cancelled, Progress};
 
 /// Images whose vectors are kept in one entry of the cache.
 const SHARD: usize = 128;
@@ -33,6 +33,21 @@ pub enum EmbedError {
     /// libtorch refuses, for example for lack of memory.
     #[error("libtorch: {0}")]
     Torch(#[from] TchError),
+    /// The computation was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// Images of a shape that the encoder does not take.
+    #[error("{encoder}: images of {height} x {width} numbers: it takes {expected}")]
+    Shape {
+        /// The encoder.
+        encoder: String,
+        /// The height of the images.
+        height: usize,
+        /// Their width.
+        width: usize,
+        /// What it takes.
+        expected: String,
+    },
     /// The vectors are no points.
     #[error("{encoder}: {source}")]
     Points {
@@ -51,8 +66,10 @@ pub enum EmbedError {
     #[error("batch_size = 0: a batch needs at least one image")]
     BatchSize,
     /// There is no such device.
-    #[error("{DEVICE} = {value}: {reason}")]
+    #[error("{from} = {value}: {reason}")]
     Device {
+        /// Where it was asked for.
+        from: &'static str,
         /// The device asked for.
         value: String,
         /// Why it cannot be had.
@@ -107,6 +124,49 @@ pub fn embed_with(dataset: &Dataset, encoder: &Encoder, options: &EmbedOptions) 
         return raw(dataset, encoder);
     }
     embed_in(&Cache::of_environment()?, SHARD, dataset, encoder, options)
+}
+
+/// One vector an image, for n × 3 × height × width numbers that were preprocessed elsewhere, as the encoder takes them.
+/// Nothing is kept.
+///
+/// # Errors
+/// As [`embed_with`]; images of another size than the encoder's.
+///
+/// # Panics
+/// `values` are not as many as the shape says.
+pub fn embed_tensors(
+    values: &[f32],
+    shape: [usize; 4],
+    encoder: &Encoder,
+    options: &EmbedOptions,
+) -> Result<Points, EmbedError> {
+    let [images, channels, height, width] = shape;
+    assert_eq!(values.len(), images * channels * height * width, "as many numbers as the shape says");
+    let size = encoder.preprocessing(height, width).size;
+    if (channels, height, width) != (3, size, size) {
+        let (encoder, expected) = (encoder.name().to_owned(), format!("3 x {size} x {size}"));
+        return Err(EmbedError::Shape { encoder, height, width, expected });
+    }
+    if options.batch_size == 0 {
+        return Err(EmbedError::BatchSize);
+    }
+    if images == 0 {
+        return Err(EmbedError::Empty { name: "the array".to_owned() });
+    }
+    let device = device(options)?;
+    let network = encoder.build(device, options.precision.kind())?;
+    let mut progress = Progress::new(format!("embed {}", encoder.name()), images as u64, "images");
+    let mut vectors = Vec::with_capacity(images * encoder.columns(height, width));
+    let image = 3 * size * size;
+    let mut most = options.batch_size;
+    for batch in values.chunks(options.batch_size * image) {
+        progress::check()?;
+        let forward = |images: &[f32]| forward(&network, images, size, device, options.precision.kind());
+        vectors.extend(in_parts(batch, image, &mut most, forward)?);
+        progress.advance((batch.len() / image) as u64);
+    }
+    Points::new(images, vectors.len() / images, vectors)
+        .map_err(|source| EmbedError::Points { encoder: encoder.name().to_owned(), source })
 }
 
 /// Preprocessed pixels, without network, device and cache.
@@ -165,19 +225,20 @@ struct Work<'a> {
 impl Work<'_> {
     /// The vectors of the `missing` shards. While a batch is in the network, the next ones are preprocessed.
     fn compute(&self, cache: &Cache, missing: &[usize], progress: &mut Progress) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let network = self.encoder.build(self.device, self.kind())?;
+        let network = self.encoder.build(self.device, self.options.precision.kind())?;
         std::thread::scope(|scope| {
             // In here, so that an early return drops the receiver, which ends the other thread.
             let (sender, batches) = sync_channel(2);
             scope.spawn(move || self.send_batches(missing, &sender));
             let mut results = Vec::with_capacity(missing.len());
+            let mut most = self.options.batch_size;
             for &index in missing {
                 // Another process may have been faster.
                 let (values, slot) = match cache.entry("embeddings", &self.keys[index])? {
                     Entry::Hit(bytes) => (Some(numbers(&bytes)), None),
                     Entry::Miss(slot) => (None, Some(slot)),
                 };
-                let computed = self.shard(&network, index, &batches, values.is_some(), progress)?;
+                let computed = self.shard(&network, index, &batches, values.is_some(), &mut most, progress)?;
                 if let Some(slot) = slot {
                     let bytes: Vec<u8> = computed.iter().flat_map(|value| value.to_le_bytes()).collect();
                     slot.store(&bytes)?;
@@ -199,20 +260,25 @@ impl Work<'_> {
         }
     }
 
-    /// Takes the batches of one shard, and has them through the network unless the result is `known`.
+    /// Takes the batches of one shard, and has them through the network unless the result is `known`, in parts of at most
+    /// `most` images.
     fn shard(
         &self,
         network: &Network,
         index: usize,
         batches: &Receiver<Vec<f32>>,
         known: bool,
+        most: &mut usize,
         progress: &mut Progress,
     ) -> Result<Vec<f32>, EmbedError> {
         let mut values = Vec::new();
         for batch in self.shards[index].chunks(self.options.batch_size) {
             let images = batches.recv().expect("the other thread sends a batch for each that is taken");
+            progress::check()?;
             if !known {
-                let vectors = self.forward(network, &images, batch.len())?;
+                let (size, kind) = (self.preprocessing().size, self.options.precision.kind());
+                let forward = |images: &[f32]| forward(network, images, size, self.device, kind);
+                let vectors = in_parts(&images, 3 * size * size, most, forward)?;
                 let columns = vectors.len() / batch.len();
                 // Checked here, so that nothing wrong is kept.
                 let vectors = Points::new(batch.len(), columns, vectors).map_err(|source| self.wrong(source))?;
@@ -223,31 +289,61 @@ impl Work<'_> {
         Ok(values)
     }
 
-    fn forward(&self, network: &Network, images: &[f32], count: usize) -> Result<Vec<f32>, TchError> {
-        let size = self.preprocessing().size as i64;
-        let images = Tensor::f_from_slice(images)?.f_reshape([count as i64, 3, size, size])?;
-        let images = images.f_to_device(self.device)?.f_to_kind(self.kind())?;
-        let vectors = tch::no_grad(|| network.forward(&images))?;
-        let vectors = vectors.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let mut values = vec![0.0; vectors.numel()];
-        vectors.f_copy_data(&mut values, vectors.numel())?;
-        Ok(values)
-    }
-
     fn preprocessing(&self) -> Preprocessing {
         self.encoder.preprocessing(self.dataset.height(), self.dataset.width())
-    }
-
-    fn kind(&self) -> Kind {
-        match self.options.precision {
-            Precision::Float32 => Kind::Float,
-            Precision::BFloat16 => Kind::BFloat16,
-        }
     }
 
     fn wrong(&self, source: PointsError) -> EmbedError {
         EmbedError::Points { encoder: self.encoder.name().to_owned(), source }
     }
+}
+
+impl Precision {
+    fn kind(self) -> Kind {
+        match self {
+            Precision::Float32 => Kind::Float,
+            Precision::BFloat16 => Kind::BFloat16,
+        }
+    }
+}
+
+/// A batch of images, each so many numbers, in parts of at most `most` images; where the device has not enough memory for
+/// that, half as many from then on.
+fn in_parts(
+    images: &[f32],
+    image: usize,
+    most: &mut usize,
+    forward: impl Fn(&[f32]) -> Result<Vec<f32>, TchError>,
+) -> Result<Vec<f32>, TchError> {
+    let mut vectors = Vec::new();
+    let mut rest = images;
+    while !rest.is_empty() {
+        let (part, after) = rest.split_at(rest.len().min(*most * image));
+        match forward(part) {
+            Ok(found) => {
+                vectors.extend(found);
+                rest = after;
+            }
+            Err(error) if part.len() > image && error.to_string().contains("out of memory") => {
+                let count = part.len() / image;
+                *most = count / 2;
+                eprintln!("warning: the device has not enough memory for {count} images at once; trying {most}");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(vectors)
+}
+
+/// A batch of images, each 3 × `size` × `size`, through a network: their vectors, one after the other.
+fn forward(network: &Network, images: &[f32], size: usize, device: Device, kind: Kind) -> Result<Vec<f32>, TchError> {
+    let images = Tensor::f_from_slice(images)?.f_reshape([-1, 3, size as i64, size as i64])?;
+    let images = images.f_to_device(device)?.f_to_kind(kind)?;
+    let vectors = tch::no_grad(|| network.forward(&images))?;
+    let vectors = vectors.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let mut values = vec![0.0; vectors.numel()];
+    vectors.f_copy_data(&mut values, vectors.numel())?;
+    Ok(values)
 }
 
 /// For each shard a text with everything that its vectors depend on.
@@ -302,13 +398,18 @@ fn numbers(bytes: &[u8]) -> Vec<f32> {
 fn device(options: &EmbedOptions) -> Result<Device, EmbedError> {
     match options.device {
         Some(device) => Ok(device),
-        None => named_device(&std::env::var(DEVICE).unwrap_or_default(), Cuda::device_count().max(0) as usize),
+        None => named_device(DEVICE, &std::env::var(DEVICE).unwrap_or_default()),
     }
 }
 
-/// The device that a value of `REPORT_DEVICE` means on a machine with this many GPUs.
-fn named_device(value: &str, gpus: usize) -> Result<Device, EmbedError> {
-    let wrong = |reason: String| Err(EmbedError::Device { value: value.to_owned(), reason });
+/// The device that a value of `auto`, `cpu` or `cuda:N` means here; `from` is where it was given.
+pub(crate) fn named_device(from: &'static str, value: &str) -> Result<Device, EmbedError> {
+    device_among(from, value, Cuda::device_count().max(0) as usize)
+}
+
+/// The device that a value means on a machine with this many GPUs.
+fn device_among(from: &'static str, value: &str, gpus: usize) -> Result<Device, EmbedError> {
+    let wrong = |reason: String| Err(EmbedError::Device { from, value: value.to_owned(), reason });
     match value {
         "" | "auto" if gpus > 0 => Ok(Device::Cuda(0)),
         "" | "auto" | "cpu" => Ok(Device::Cpu),

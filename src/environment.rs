@@ -108,6 +108,7 @@ impl Installation {
             folder: fs::canonicalize(folder).with_context(|| format!("cannot find {}", folder.display()))?,
             cache: places.cache.clone(),
             data: data_folder()?,
+            encoders: encoders_folder()?,
             device: job.device.clone(),
             opt_level: notebook.meta.opt_level,
             memory: job.memory,
@@ -116,7 +117,7 @@ impl Installation {
 }
 
 /// The user's cache folder of this program.
-fn user_cache() -> Result<PathBuf> {
+pub fn user_cache() -> Result<PathBuf> {
     crate::fs::user_folder().context("neither XDG_CACHE_HOME nor HOME is set: there is no place for the cache")
 }
 
@@ -126,6 +127,13 @@ pub fn data_folder() -> Result<PathBuf> {
         Some(folder) => Ok(std::path::absolute(folder)?),
         None => Ok(user_cache()?.join("datasets")),
     }
+}
+
+/// The folder of encoders' weights: `REPORT_ENCODERS`, or in the user's cache.
+pub fn encoders_folder() -> Result<PathBuf> {
+    let folder = crate::encoders::registry::folder();
+    let folder = folder.context("neither XDG_CACHE_HOME nor HOME is set: there is no place for encoders")?;
+    Ok(std::path::absolute(folder)?)
 }
 
 /// The names of the NVIDIA GPUs that the driver shows.

@@ -109,6 +109,23 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     }
 }
 
+/// The paths in a folder, in order; none if there is no such folder.
+///
+/// # Errors
+/// The folder is there but cannot be read.
+pub fn list_if_there(folder: &Path) -> Result<Vec<PathBuf>, FsError> {
+    let failed = |source| FsError::io("cannot be read", folder, source);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let paths = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
+    let mut paths = paths.collect::<Result<Vec<_>, FsError>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
 /// BLAKE3 of a file's bytes, in hexadecimal. Reads the file once, in pieces.
 ///
 /// # Errors

@@ -4,17 +4,28 @@
 
 mod batch_command;
 mod batch_job;
+mod cache;
+mod cache_command;
 mod channel;
+mod checkpoint;
 mod cli;
 mod datasets {
     //! The part of the library's datasets that says what to fetch.
     pub mod registry;
 }
 mod diagnostic;
+mod encoders {
+    //! The part of the library's encoders that says which there are, and what they consist of.
+    pub mod names;
+    pub mod registry;
+    pub mod shapes;
+}
+mod encoders_command;
 mod environment;
 mod fetch;
 mod fs;
 mod images;
+mod import;
 mod notebook;
 mod output;
 mod parse;

@@ -199,12 +199,16 @@ impl Array {
     /// Not two axes; no columns; a number that is not finite.
     pub fn to_points(&self) -> Result<Points, NpyError> {
         let &[rows, columns] = self.shape.as_slice() else { return Err(NpyError::NotTwoAxes(self.shape.clone())) };
-        let values = match &self.values {
+        Ok(Points::new(rows, columns, self.to_f32())?)
+    }
+
+    /// The values in 32 bits, row after row.
+    pub fn to_f32(&self) -> Vec<f32> {
+        match &self.values {
             Values::Float32(values) => values.clone(),
             Values::Float64(values) => values.iter().map(|&value| value as f32).collect(),
             Values::Int(values) => values.iter().map(|&value| value as f32).collect(),
-        };
-        Ok(Points::new(rows, columns, values)?)
+        }
     }
 }
 

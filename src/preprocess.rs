@@ -1,8 +1,8 @@
 //! Images to the numbers that networks take, bit for bit as torchvision does it to Pillow images.
 //!
-//! `Resize(size)` (bilinear, antialiased), `CenterCrop(size)`, `ToTensor`, grey repeated to three channels, `Normalize`
-//! with the mean and the standard deviation of ImageNet. The resampling is Pillow's (`src/libImaging/Resample.c`): two
-//! passes, horizontal then vertical, in fixed point with 22 bits, rounded to eight bits after each.
+//! `Resize` (antialiased), `CenterCrop`, `ToTensor`, grey repeated to three channels, `Normalize`. The resampling is
+//! Pillow's (`src/libImaging/Resample.c`): two passes, horizontal then vertical, in fixed point with 22 bits, rounded to
+//! eight bits after each.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,44 @@ use std::borrow::Cow;
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Their standard deviation.
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+/// Of red, green and blue from 0 to 255, as Caffe's networks have it.
+const CAFFE_MEAN: [f32; 3] = [122.679, 116.669, 104.006];
 /// Bits after the point in Pillow's weights of 8-bit images.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
+/// The parameter of Pillow's cubic.
+const CUBIC: f64 = -0.5;
 
 /// What is done to an image before an encoder sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preprocessing {
-    /// Height and width of the result in pixels.
+    /// What the shorter side becomes, in pixels; at least `size`.
+    pub resize: usize,
+    /// How pixels between pixels are found.
+    pub filter: Filter,
+    /// Height and width of the middle that is kept: of the result.
     pub size: usize,
+    /// What bytes become.
+    pub scale: Scale,
+}
+
+/// Filters of Pillow's resampling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// A triangle.
+    Bilinear,
+    /// Keys' cubic with a = -0.5.
+    Bicubic,
+}
+
+/// From bytes to the numbers that a network was trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Divided by 255, minus ImageNet's mean, by its standard deviation: torchvision's networks and the paper.
+    ImageNet,
+    /// (x - 127) / 128: the TensorFlow networks of the Lite family.
+    Unit,
+    /// Blue, green, red, minus their means: networks from Caffe.
+    Caffe,
 }
 
 /// An 8-bit image: `height` × `width` × `channels` bytes, row after row, channels fastest.
@@ -34,6 +64,11 @@ pub struct Picture<'pixels> {
 }
 
 impl Preprocessing {
+    /// The study's: the shorter side to `size`, bilinear, and the middle; ImageNet's scale.
+    pub fn imagenet(size: usize) -> Preprocessing {
+        Preprocessing { resize: size, filter: Filter::Bilinear, size, scale: Scale::ImageNet }
+    }
+
     /// How many numbers one image becomes.
     pub fn values(self) -> usize {
         3 * self.size * self.size
@@ -41,8 +76,17 @@ impl Preprocessing {
 
     /// What it does, in torchvision's words; part of the key under which embeddings are kept.
     pub fn describe(self) -> String {
-        let size = self.size;
-        format!("Resize({size}, bilinear, antialias), CenterCrop({size}), ToTensor, RGB, Normalize(ImageNet)")
+        let Preprocessing { resize, filter, size, scale } = self;
+        let filter = match filter {
+            Filter::Bilinear => "bilinear",
+            Filter::Bicubic => "bicubic",
+        };
+        let scale = match scale {
+            Scale::ImageNet => "ToTensor, RGB, Normalize(ImageNet)",
+            Scale::Unit => "RGB, (x - 127) / 128",
+            Scale::Caffe => "BGR, minus Caffe's mean",
+        };
+        format!("Resize({resize}, {filter}, antialias), CenterCrop({size}), {scale}")
     }
 
     /// The image as 3 × size × size numbers, channels slowest.
@@ -50,35 +94,48 @@ impl Preprocessing {
     /// # Panics
     /// The pixels of `picture` are not as many as its sizes say, or there are none.
     pub fn apply(self, picture: Picture) -> Vec<f32> {
-        let size = self.size;
-        let cropped = resize_and_crop(picture, size);
+        let cropped = self.resize_and_crop(picture);
         let mut values = Vec::with_capacity(self.values());
-        for channel in 0..3 {
-            let table = normalised(channel);
+        for place in 0..3 {
+            let channel = if self.scale == Scale::Caffe { 2 - place } else { place };
+            let table: [f32; 256] = std::array::from_fn(|value| self.scale.of(value as u8, channel));
             // A grey image has one channel, which is taken three times.
             let from = channel.min(picture.channels - 1);
             values.extend(cropped.iter().skip(from).step_by(picture.channels).map(|value| table[usize::from(*value)]));
         }
         values
     }
+
+    /// The shorter side becomes `resize`, then the middle `size` × `size` are cut out; `size` × `size` × channels bytes.
+    fn resize_and_crop(self, picture: Picture) -> Vec<u8> {
+        let Picture { height, width, channels, .. } = picture;
+        let Preprocessing { resize, filter, size, .. } = self;
+        // torchvision cuts the fraction of the longer side off.
+        let (to_height, to_width) = match height <= width {
+            true => (resize, (resize as f64 * width as f64 / height as f64) as usize),
+            false => ((resize as f64 * height as f64 / width as f64) as usize, resize),
+        };
+        let wide = resize_rows(picture.pixels, height, width, channels, to_width, filter);
+        let high = resize_columns(&wide, height, to_width * channels, to_height, filter);
+        let (top, left) = (crop_start(to_height, size), crop_start(to_width, size));
+        let rows = (top..top + size).map(|row| {
+            let start = (row * to_width + left) * channels;
+            &high[start..start + size * channels]
+        });
+        rows.flatten().copied().collect()
+    }
 }
 
-/// The shorter side becomes `size`, then the middle `size` × `size` are cut out; `size` × `size` × channels bytes.
-fn resize_and_crop(picture: Picture, size: usize) -> Vec<u8> {
-    let Picture { height, width, channels, .. } = picture;
-    // torchvision cuts the fraction of the longer side off.
-    let (to_height, to_width) = match height <= width {
-        true => (size, (size as f64 * width as f64 / height as f64) as usize),
-        false => ((size as f64 * height as f64 / width as f64) as usize, size),
-    };
-    let wide = resize_rows(picture.pixels, height, width, channels, to_width);
-    let high = resize_columns(&wide, height, to_width * channels, to_height);
-    let (top, left) = (crop_start(to_height, size), crop_start(to_width, size));
-    let rows = (top..top + size).map(|row| {
-        let start = (row * to_width + left) * channels;
-        &high[start..start + size * channels]
-    });
-    rows.flatten().copied().collect()
+impl Scale {
+    /// What a byte of a channel (red, green, blue) becomes, in the order of torch's operations.
+    fn of(self, value: u8, channel: usize) -> f32 {
+        let value = f32::from(value);
+        match self {
+            Scale::ImageNet => (value / 255.0 - MEAN[channel]) / DEVIATION[channel],
+            Scale::Unit => (value - 127.0) / 128.0,
+            Scale::Caffe => value - CAFFE_MEAN[channel],
+        }
+    }
 }
 
 /// Where the middle starts: Python's `round`, which takes the even one of two equally near numbers.
@@ -87,12 +144,12 @@ fn crop_start(length: usize, size: usize) -> usize {
 }
 
 /// Horizontal pass: every row from `from` to `to` pixels.
-fn resize_rows(pixels: &[u8], rows: usize, from: usize, channels: usize, to: usize) -> Cow<'_, [u8]> {
+fn resize_rows(pixels: &[u8], rows: usize, from: usize, channels: usize, to: usize, filter: Filter) -> Cow<'_, [u8]> {
     assert!(rows * from * channels == pixels.len() && !pixels.is_empty(), "sizes fit the pixels");
     if from == to {
         return Cow::Borrowed(pixels);
     }
-    let windows = windows(from, to);
+    let windows = windows(from, to, filter);
     let mut result = Vec::with_capacity(rows * to * channels);
     for row in pixels.chunks_exact(from * channels) {
         for Window { start, weights } in &windows {
@@ -107,13 +164,13 @@ fn resize_rows(pixels: &[u8], rows: usize, from: usize, channels: usize, to: usi
 }
 
 /// Vertical pass: every column from `from` to `to` pixels; `width` is the bytes in a row.
-fn resize_columns(pixels: &[u8], from: usize, width: usize, to: usize) -> Cow<'_, [u8]> {
+fn resize_columns(pixels: &[u8], from: usize, width: usize, to: usize, filter: Filter) -> Cow<'_, [u8]> {
     if from == to {
         return Cow::Borrowed(pixels);
     }
     let mut result = Vec::with_capacity(to * width);
     let mut sums = vec![0_i32; width];
-    for Window { start, weights } in windows(from, to) {
+    for Window { start, weights } in windows(from, to, filter) {
         sums.fill(0);
         for (row, weight) in pixels[start * width..].chunks_exact(width).zip(&weights) {
             for (sum, value) in sums.iter_mut().zip(row) {
@@ -131,25 +188,45 @@ struct Window {
     weights: Vec<i32>,
 }
 
-/// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for its triangle filter. When shrinking, the triangle is as
-/// wide as the pixels that fall together, which is what antialiasing means.
-fn windows(from: usize, to: usize) -> Vec<Window> {
+impl Filter {
+    /// Pixels on each side of the middle that count when an image is not shrunk.
+    fn support(self) -> f64 {
+        match self {
+            Filter::Bilinear => 1.0,
+            Filter::Bicubic => 2.0,
+        }
+    }
+
+    /// How much a pixel at this distance counts.
+    fn weight(self, distance: f64) -> f64 {
+        let x = distance.abs();
+        match self {
+            Filter::Bilinear => (1.0 - x).max(0.0),
+            Filter::Bicubic if x < 1.0 => ((CUBIC + 2.0) * x - (CUBIC + 3.0)) * x * x + 1.0,
+            Filter::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * CUBIC,
+            Filter::Bicubic => 0.0,
+        }
+    }
+}
+
+/// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc`. When shrinking, the filter is as wide as the pixels that
+/// fall together, which is what antialiasing means.
+fn windows(from: usize, to: usize, filter: Filter) -> Vec<Window> {
     let scale = from as f64 / to as f64;
-    let support = scale.max(1.0);
+    let stretch = scale.max(1.0);
+    let support = filter.support() * stretch;
     let window = |index: usize| {
         let center = (index as f64 + 0.5) * scale;
         // Both ends are rounded by cutting the fraction off after adding a half, as in C.
         let start = (center - support + 0.5).max(0.0) as usize;
         let end = ((center + support + 0.5) as usize).min(from);
-        let triangle = |pixel: usize| {
-            let distance = ((pixel as f64 - center + 0.5) * (1.0 / support)).abs();
-            (1.0 - distance).max(0.0)
-        };
-        let weights: Vec<f64> = (start..end).map(triangle).collect();
+        let weight = |pixel: usize| filter.weight((pixel as f64 - center + 0.5) * (1.0 / stretch));
+        let weights: Vec<f64> = (start..end).map(weight).collect();
         let sum: f64 = weights.iter().sum();
         let fixed = |weight: f64| {
             let share = if sum == 0.0 { weight } else { weight / sum };
-            (0.5 + share * f64::from(1 << PRECISION_BITS)) as i32
+            // Rounded away from zero, as in C.
+            (0.5_f64.copysign(share) + share * f64::from(1 << PRECISION_BITS)) as i32
         };
         Window { start, weights: weights.into_iter().map(fixed).collect() }
     };
@@ -159,11 +236,6 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
 fn to_byte(sum: i32) -> u8 {
     let rounded = (sum + (1 << (PRECISION_BITS - 1))) >> PRECISION_BITS;
     rounded.clamp(0, 255) as u8
-}
-
-/// What each byte of a channel becomes, in the order of torch's operations: by 255, minus mean, by deviation.
-fn normalised(channel: usize) -> [f32; 256] {
-    std::array::from_fn(|value| (value as f32 / 255.0 - MEAN[channel]) / DEVIATION[channel])
 }
 
 #[cfg(test)]
@@ -184,12 +256,14 @@ mod tests {
             let (height, width, channels) = (number("height"), number("width"), number("channels"));
             let pixels = picture(height, width, channels);
             let picture = Picture { pixels: &pixels, height, width, channels };
-            let size = number("size");
-            let bytes = resize_and_crop(picture, size);
+            let filter = if case["filter"] == "bicubic" { Filter::Bicubic } else { Filter::Bilinear };
+            let preprocessing =
+                Preprocessing { resize: number("resize"), filter, ..Preprocessing::imagenet(number("size")) };
+            let bytes = preprocessing.resize_and_crop(picture);
             let row: Vec<u64> = bytes[bytes.len() / 2..][..12].iter().map(|value| u64::from(*value)).collect();
             assert_eq!(Value::from(row), case["middle"], "{case}");
             assert_eq!(hex(&bytes), case["bytes_sha256"], "{case}");
-            let values = Preprocessing { size }.apply(picture);
+            let values = preprocessing.apply(picture);
             let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             assert_eq!(hex(&values), case["values_sha256"], "{case}");
         }
@@ -198,7 +272,8 @@ mod tests {
     #[test]
     fn weights_of_a_window_are_one_in_all() {
         for (from, to) in [(28, 224), (28, 32), (224, 224), (1000, 224), (225, 224), (1, 32), (3, 7), (5000, 1)] {
-            for Window { start, weights } in windows(from, to) {
+            let all = [Filter::Bilinear, Filter::Bicubic].map(|filter| windows(from, to, filter));
+            for Window { start, weights } in all.into_iter().flatten() {
                 let sum: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();
                 assert!((sum - (1 << PRECISION_BITS)).abs() <= weights.len() as i64, "{from} to {to}: {sum}");
                 assert!(start + weights.len() <= from && !weights.is_empty());
@@ -210,7 +285,7 @@ mod tests {
     fn one_colour_stays_one_colour() {
         for (height, width, size) in [(1, 1, 32), (28, 28, 224), (3, 90, 17), (400, 300, 32)] {
             let pixels = vec![200; height * width];
-            let values = Preprocessing { size }.apply(Picture { pixels: &pixels, height, width, channels: 1 });
+            let values = Preprocessing::imagenet(size).apply(Picture { pixels: &pixels, height, width, channels: 1 });
             assert_eq!(values.len(), 3 * size * size);
             for channel in 0..3 {
                 let expected = (200.0 / 255.0 - MEAN[channel]) / DEVIATION[channel];

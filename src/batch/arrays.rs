@@ -38,6 +38,17 @@ pub(super) fn points(path: &Path) -> Result<Points, BatchError> {
     }
 }
 
+/// The images in a file: n, 3, height and width, and as many numbers.
+pub(super) fn tensors(path: &Path) -> Result<([usize; 4], Vec<f32>), BatchError> {
+    let npy = |source: NpyError| BatchError::Npy { path: path.to_owned(), source };
+    let array = npy::read(path).map_err(npy)?;
+    let &[images, 3, height, width] = array.shape.as_slice() else {
+        let message = format!("images need the shape n x 3 x height x width, not {:?}", array.shape);
+        return Err(BatchError::Array { path: path.to_owned(), message });
+    };
+    Ok(([images, 3, height, width], array.to_f32()))
+}
+
 /// The labels in a file.
 pub(super) fn labels(path: &Path) -> Result<Vec<i32>, BatchError> {
     match format(path)? {

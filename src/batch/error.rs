@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use crate::batch_job::{self, Saved};
 use crate::cluster::ClusterError;
+use crate::datasets::DatasetError;
+use crate::embed::EmbedError;
+use crate::encoders::EncoderError;
 use crate::fs::FsError;
 use crate::linalg::LinalgError;
 use crate::metrics::MetricError;
@@ -38,6 +41,12 @@ pub(crate) enum BatchError {
     #[error("probe: {source}")]
     Probe { source: ProbeError },
     #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    #[error(transparent)]
     Files(#[from] FsError),
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -59,6 +68,9 @@ impl BatchError {
             | BatchError::Reduce { source: ReduceError::Linalg(_), .. }
             | BatchError::Metric { source: MetricError::Linalg(_), .. }
             | BatchError::Probe { source: ProbeError::Linalg(_) }
+            | BatchError::Dataset(DatasetError::Fs(_) | DatasetError::Missing { .. } | DatasetError::NoPlace)
+            | BatchError::Encoder(EncoderError::NotHere { .. })
+            | BatchError::Embed(EmbedError::Cache(_) | EmbedError::Torch(_))
             | BatchError::Files(_)
             | BatchError::Internal(_) => batch_job::MACHINE,
             _ => batch_job::BAD_INPUT,

@@ -4,6 +4,7 @@
 mod answer;
 mod arrays;
 mod cluster;
+mod embed;
 mod error;
 mod labels;
 mod parameters;
@@ -55,6 +56,7 @@ pub extern "C" fn report_batch_cancel() {
 fn do_job(job: &[u8]) -> (u8, String) {
     steps::tell();
     let answer = match serde_json::from_slice(job) {
+        Ok(Job::Embed(job)) => embed::run(&job),
         Ok(Job::Reduce(job)) => reduce::run(&job),
         Ok(Job::Cluster(job)) => cluster::run(&job),
         Ok(Job::Score(job)) => score::run(&job),

@@ -104,14 +104,14 @@ fn devices_by_name() {
     for (value, gpus, expected) in
         [("", 0, "cpu"), ("auto", 0, "cpu"), ("auto", 2, "cuda:0"), ("cpu", 2, "cpu"), ("cuda:1", 2, "cuda:1")]
     {
-        assert_eq!(device_name(named_device(value, gpus).expect("a device")), expected, "{value} {gpus}");
+        assert_eq!(device_name(device_among(DEVICE, value, gpus).expect("a device")), expected, "{value} {gpus}");
     }
     for (value, expected) in [
         ("cuda:2", "REPORT_DEVICE = cuda:2: this machine and this libtorch have 2 GPUs"),
         ("gpu", "REPORT_DEVICE = gpu: expected auto, cpu or cuda:N"),
         ("cuda:-1", "REPORT_DEVICE = cuda:-1: expected auto, cpu or cuda:N"),
     ] {
-        assert_eq!(named_device(value, 2).expect_err("no device").to_string(), expected);
+        assert_eq!(device_among(DEVICE, value, 2).expect_err("no device").to_string(), expected);
     }
     let options = EmbedOptions { batch_size: 0, ..EmbedOptions::default() };
     let encoder = encoders::resnet50(Weights::Random { seed: 1 });
@@ -135,4 +135,23 @@ fn pictures(count: usize) -> Dataset {
 
 fn classes() -> Vec<String> {
     vec!["only".to_owned()]
+}
+
+#[test]
+fn a_batch_that_does_not_fit_the_device_is_halved() {
+    let images: Vec<f32> = (0..40).map(|at| at as f32).collect();
+    let memory = |images: usize| {
+        move |part: &[f32]| match part.len() / 4 > images {
+            true => Err(TchError::Torch("CUDA out of memory. Tried to allocate 20.00 GiB".to_owned())),
+            false => Ok(part.iter().step_by(4).copied().collect()),
+        }
+    };
+    let mut most = 8;
+    let expected: Vec<f32> = (0..10).map(|at| (at * 4) as f32).collect();
+    assert_eq!(in_parts(&images, 4, &mut most, memory(3)).expect("in parts"), expected);
+    assert_eq!(most, 2, "and it stays so");
+    assert_eq!(in_parts(&images, 4, &mut most, memory(2)).expect("in parts"), expected);
+    assert!(in_parts(&images, 4, &mut most, memory(0)).is_err(), "not even one");
+    let other = |_: &[f32]| Err(TchError::Torch("another error".to_owned()));
+    assert!(in_parts(&images, 4, &mut most, other).is_err());
 }

@@ -1,12 +1,19 @@
-//! Encoders: what turns an image into a vector. Raw pixels, ResNet-50 and ViT-B/16.
+//! Encoders: what turns an image into a vector.
 //!
 //! An [`Encoder`] is a description, cheap to make and to clone; its network is built when [`crate::embed`] first needs it.
-//! The networks are torchvision's, with their heads removed and in evaluation mode. Their weights come from a seed, or from
-//! a safetensors file with torchvision's names; no other format is read.
+//! The networks are torchvision's and their authors', with their heads removed and in evaluation mode. Their weights come
+//! from a seed, or from a safetensors file: that of a row of the [`registry`] ([`load`]), which `report encoders` lists and
+//! fetches, or one of yours with the same names. The library reads no other format.
 
+mod convolution;
+mod efficientnet;
+pub mod names;
 mod random;
 mod raw;
+pub mod registry;
 mod resnet;
+pub mod shapes;
+mod squeezenet;
 mod vit;
 mod weights;
 
@@ -15,12 +22,25 @@ use std::path::PathBuf;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::fs;
-use crate::preprocess::Preprocessing;
+use crate::preprocess::{Filter, Preprocessing, Scale};
+use registry::Recipe;
+pub use registry::{Architecture, Pooling, RegistryError};
 pub use weights::WeightsError;
 
 /// What can go wrong with an encoder.
 #[derive(Debug, thiserror::Error)]
 pub enum EncoderError {
+    /// There is no such encoder.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Its weights are not here.
+    #[error("the weights of `{name}` are not here{why}")]
+    NotHere {
+        /// The encoder.
+        name: String,
+        /// What to do.
+        why: String,
+    },
     /// The file of weights does not fit.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -56,6 +76,53 @@ pub fn vit_b_16(weights: Weights) -> Encoder {
     Encoder::network(Architecture::VitB16, weights)
 }
 
+/// ViT-S/14 as DINOv2 has it (Oquab et al. 2023, arXiv 2304.07193): 384 values, the class token after the last norm.
+pub fn vit_s_14(weights: Weights) -> Encoder {
+    Encoder::network(Architecture::VitS14, weights)
+}
+
+/// EfficientNet-Lite0 (Tan & Le 2019, arXiv 1905.11946): 1280 values, the mean over the last feature map.
+pub fn efficientnet_lite0(weights: Weights) -> Encoder {
+    Encoder::network(Architecture::EfficientNetLite0, weights)
+}
+
+/// SqueezeNet 1.1 (Iandola et al. 2016, arXiv 1602.07360): 512 values, the mean over the last feature map.
+pub fn squeezenet1_1(weights: Weights) -> Encoder {
+    Encoder::network(Architecture::SqueezeNet, weights)
+}
+
+/// The encoder of this name in the [`registry`], such as `dino_resnet50`; random ones from seed 0.
+///
+/// Its file of weights must be here: `report fetch encoders NAME`, or `report encoders import FILE --as NAME`.
+///
+/// # Errors
+/// An unknown name; weights that are not here.
+pub fn load(name: &str) -> Result<Encoder, EncoderError> {
+    let row = registry::find(name)?;
+    let missing = |why: &str| EncoderError::NotHere { name: name.to_owned(), why: why.to_owned() };
+    let folder = || registry::folder().ok_or_else(|| missing(": neither XDG_CACHE_HOME nor HOME says where they are"));
+    let weights = match &row.weights {
+        registry::Weights::None => return Ok(raw_pixels().named(name)),
+        registry::Weights::Random => Weights::Random { seed: 0 },
+        source => {
+            let path = registry::file(&folder()?, name);
+            if !path.exists() {
+                return Err(missing(&match source {
+                    registry::Weights::Unpublished(_) => {
+                        format!(
+                            ": they were never published; who has them runs `report encoders import FILE --as {name}`"
+                        )
+                    }
+                    _ => format!("; run `report fetch encoders {name}`"),
+                }));
+            }
+            Weights::Safetensors(path)
+        }
+    };
+    let (pooling, recipe, architecture) = (row.pooling, row.preprocessing, row.architecture);
+    Ok(Encoder { name: row.name, model: Model::Network { architecture, pooling, recipe, weights } })
+}
+
 /// A way from an image to a vector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoder {
@@ -66,28 +133,34 @@ pub struct Encoder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Model {
     RawPixels,
-    Network { architecture: Architecture, weights: Weights },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Architecture {
-    ResNet50,
-    VitB16,
+    Network { architecture: Architecture, pooling: Pooling, recipe: Recipe, weights: Weights },
 }
 
 impl Encoder {
     fn network(architecture: Architecture, weights: Weights) -> Encoder {
-        let network = match architecture {
-            Architecture::ResNet50 => "ResNet-50",
-            Architecture::VitB16 => "ViT-B/16",
-        };
+        let network = architecture.title();
         let name = match &weights {
             Weights::Random { .. } => format!("random {network}"),
             Weights::Safetensors(path) => {
                 format!("{network} {}", path.file_stem().unwrap_or_default().to_string_lossy())
             }
         };
-        Encoder { name, model: Model::Network { architecture, weights } }
+        let recipe = match architecture {
+            Architecture::EfficientNetLite0 => Recipe::TensorflowLite,
+            Architecture::SqueezeNet => Recipe::Caffe,
+            _ => Recipe::Imagenet,
+        };
+        Encoder { name, model: Model::Network { architecture, pooling: Pooling::ClassToken, recipe, weights } }
+    }
+
+    /// The same vision transformer with another pooling; other networks have none, and stay as they are.
+    pub fn pooling(mut self, wanted: Pooling) -> Encoder {
+        if let Model::Network { architecture: Architecture::VitB16 | Architecture::VitS14, pooling, .. } =
+            &mut self.model
+        {
+            *pooling = wanted;
+        }
+        self
     }
 
     /// Its name for people, such as `random ResNet-50`.
@@ -110,9 +183,14 @@ impl Encoder {
 
     /// What is done to images of `height` × `width` pixels before this encoder sees them.
     pub fn preprocessing(&self, height: usize, width: usize) -> Preprocessing {
-        match self.model {
-            Model::RawPixels => Preprocessing { size: raw::SIZE.min(height).min(width) },
-            Model::Network { .. } => Preprocessing { size: 224 },
+        let Model::Network { recipe, .. } = self.model else {
+            return Preprocessing::imagenet(raw::SIZE.min(height).min(width));
+        };
+        let larger = Preprocessing { resize: 256, filter: Filter::Bicubic, ..Preprocessing::imagenet(224) };
+        match recipe {
+            Recipe::Imagenet => Preprocessing::imagenet(224),
+            Recipe::TensorflowLite => Preprocessing { scale: Scale::Unit, ..larger },
+            Recipe::Caffe => Preprocessing { scale: Scale::Caffe, ..larger },
         }
     }
 
@@ -120,8 +198,7 @@ impl Encoder {
     pub fn columns(&self, height: usize, width: usize) -> usize {
         match self.model {
             Model::RawPixels => self.preprocessing(height, width).values(),
-            Model::Network { architecture: Architecture::ResNet50, .. } => resnet::COLUMNS,
-            Model::Network { architecture: Architecture::VitB16, .. } => vit::COLUMNS,
+            Model::Network { architecture, .. } => architecture.columns(),
         }
     }
 
@@ -134,32 +211,36 @@ impl Encoder {
     ///
     /// Reads the file of weights, if there is one, for its BLAKE3, and records it as an input of the running cell.
     pub(crate) fn identity(&self) -> Result<String, EncoderError> {
-        let (architecture, weights) = match &self.model {
-            Model::RawPixels => return Ok("raw pixels".to_owned()),
-            Model::Network { architecture, weights } => (architecture, weights),
+        let Model::Network { architecture, pooling, weights, .. } = &self.model else {
+            return Ok("raw pixels".to_owned());
+        };
+        let architecture = match pooling {
+            Pooling::ClassToken => format!("{architecture:?}"),
+            pooling => format!("{architecture:?} {pooling:?}"),
         };
         match weights {
-            Weights::Random { seed } => Ok(format!("{architecture:?}, random weights 1, seed {seed}")),
+            Weights::Random { seed } => Ok(format!("{architecture}, random weights 1, seed {seed}")),
             Weights::Safetensors(path) => {
                 let sum = fs::blake3_file(path).map_err(WeightsError::Fs)?;
                 crate::cell::input(&format!("file:{}", path.display()), &format!("blake3:{sum}"));
-                Ok(format!("{architecture:?}, blake3 {sum}"))
+                Ok(format!("{architecture}, blake3 {sum}"))
             }
         }
     }
 
     /// Draws or reads the weights, and puts the network on the device.
     pub(crate) fn build(&self, device: Device, kind: Kind) -> Result<Network, EncoderError> {
-        let (architecture, weights) = match &self.model {
+        let (architecture, pooling, weights) = match &self.model {
             Model::RawPixels => return Ok(Network::RawPixels),
-            Model::Network { architecture, weights } => (*architecture, weights),
+            Model::Network { architecture, pooling, weights, .. } => (*architecture, *pooling, weights),
         };
+        let build = |source: &mut dyn weights::Source| Network::build(architecture, pooling, source, device, kind);
         match weights {
-            Weights::Random { seed } => Network::build(architecture, &mut weights::Drawn { seed: *seed }, device, kind),
+            Weights::Random { seed } => build(&mut weights::Drawn { seed: *seed }),
             Weights::Safetensors(path) => {
                 let bytes = weights::read(path)?;
                 let mut file = weights::File::new(path, &bytes)?;
-                let network = Network::build(architecture, &mut file, device, kind)?;
+                let network = build(&mut file)?;
                 file.finish(architecture.head())?;
                 Ok(network)
             }
@@ -167,44 +248,53 @@ impl Encoder {
     }
 }
 
-impl Architecture {
-    /// What the names of the tensors of the removed head begin with.
-    fn head(self) -> &'static str {
-        match self {
-            Architecture::ResNet50 => "fc.",
-            Architecture::VitB16 => "heads.",
-        }
-    }
-}
+/// Sees what comes out of a layer.
+type Watch<'watch> = dyn FnMut(&Tensor) + 'watch;
 
 /// A network with its weights, on a device.
 #[derive(Debug)]
 pub(crate) enum Network {
     RawPixels,
     ResNet50(resnet::ResNet50),
-    VitB16(vit::VitB16),
+    Vit(vit::Vit),
+    EfficientNetLite0(efficientnet::EfficientNetLite0),
+    SqueezeNet(squeezenet::SqueezeNet),
 }
 
 impl Network {
     fn build(
         architecture: Architecture,
+        pooling: Pooling,
         source: &mut dyn weights::Source,
         device: Device,
         kind: Kind,
     ) -> Result<Network, EncoderError> {
         let mut tensors = weights::Tensors { source, device, kind };
         Ok(match architecture {
+            Architecture::RawPixels => Network::RawPixels,
             Architecture::ResNet50 => Network::ResNet50(resnet::ResNet50::build(&mut tensors)?),
-            Architecture::VitB16 => Network::VitB16(vit::VitB16::build(&mut tensors)?),
+            Architecture::VitB16 => Network::Vit(vit::Vit::build(&mut tensors, vit::B_16, pooling)?),
+            Architecture::VitS14 => Network::Vit(vit::Vit::build(&mut tensors, vit::S_14, pooling)?),
+            Architecture::EfficientNetLite0 => {
+                Network::EfficientNetLite0(efficientnet::EfficientNetLite0::build(&mut tensors)?)
+            }
+            Architecture::SqueezeNet => Network::SqueezeNet(squeezenet::SqueezeNet::build(&mut tensors)?),
         })
     }
 
     /// A batch of n × 3 × height × width to n × columns.
     pub(crate) fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        self.forward_watched(images, &mut |_| {})
+    }
+
+    /// The same, for who wants to see what comes out of the first layer and of each block.
+    fn forward_watched(&self, images: &Tensor, watch: &mut Watch) -> Result<Tensor, TchError> {
         match self {
             Network::RawPixels => raw::forward(images),
-            Network::ResNet50(network) => network.forward(images),
-            Network::VitB16(network) => network.forward(images),
+            Network::ResNet50(network) => network.forward(images, watch),
+            Network::Vit(network) => network.forward(images, watch),
+            Network::EfficientNetLite0(network) => network.forward(images, watch),
+            Network::SqueezeNet(network) => network.forward(images, watch),
         }
     }
 }

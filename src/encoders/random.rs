@@ -15,6 +15,7 @@ use rayon::prelude::*;
 pub(crate) enum Init {
     Zeros,
     Ones,
+    Constant(f64),
     /// Around zero with this standard deviation.
     Normal(f64),
     /// Between minus and plus this bound.
@@ -47,6 +48,7 @@ pub(crate) fn values(seed: u64, name: &str, count: usize, init: Init) -> Vec<f32
     match init {
         Init::Zeros => constant(0.0),
         Init::Ones => constant(1.0),
+        Init::Constant(value) => constant(value as f32),
         Init::Normal(deviation) => draw(seed, name, count, |generator, chunk| fill_normal(generator, deviation, chunk)),
         Init::Uniform(bound) => draw(seed, name, count, |generator, chunk| {
             chunk.fill_with(|| (symmetric(generator) * bound) as f32);

@@ -5,12 +5,9 @@
 
 use tch::{TchError, Tensor};
 
-use super::EncoderError;
-use super::random::Init;
+use super::convolution::{Convolution, channels_last, global_average};
 use super::weights::Tensors;
-
-/// Values of a vector.
-pub(super) const COLUMNS: usize = 2048;
+use super::{EncoderError, Watch};
 
 /// Blocks in each of the four stages.
 const BLOCKS: [usize; 4] = [3, 4, 6, 3];
@@ -27,7 +24,7 @@ pub(crate) struct ResNet50 {
 
 impl ResNet50 {
     pub(super) fn build(tensors: &mut Tensors) -> Result<ResNet50, EncoderError> {
-        let stem = Convolution::build(tensors, "conv1", "bn1", [64, 3, 7, 7], 2)?;
+        let stem = Convolution::with_norm(tensors, "conv1", "bn1", [64, 3, 7, 7], EPSILON)?.stride(2);
         let mut blocks = Vec::new();
         let mut channels = 64;
         for (stage, count) in BLOCKS.into_iter().enumerate() {
@@ -43,14 +40,15 @@ impl ResNet50 {
     }
 
     /// n × 3 × 224 × 224 to n × 2048; other heights and widths work too.
-    pub(super) fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        // Channels fastest in memory: convolutions keep that, and are faster with it on processors.
-        let images = images.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?;
+    pub(super) fn forward(&self, images: &Tensor, watch: &mut Watch) -> Result<Tensor, TchError> {
+        let images = channels_last(images)?;
         let mut x = self.stem.forward(&images)?.f_relu_()?.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        watch(&x);
         for block in &self.blocks {
             x = block.forward(&x)?;
+            watch(&x);
         }
-        x.f_adaptive_avg_pool2d([1, 1])?.f_flatten(1, -1)
+        global_average(&x)
     }
 }
 
@@ -74,14 +72,16 @@ impl Bottleneck {
     ) -> Result<Bottleneck, EncoderError> {
         let outer = inner * EXPANSION;
         let mut convolution = |number: u8, shape, stride| {
-            Convolution::build(tensors, &format!("{name}.conv{number}"), &format!("{name}.bn{number}"), shape, stride)
+            let (name, norm) = (format!("{name}.conv{number}"), format!("{name}.bn{number}"));
+            Ok::<_, EncoderError>(Convolution::with_norm(tensors, &name, &norm, shape, EPSILON)?.stride(stride))
         };
         let reduce = convolution(1, [inner, channels, 1, 1], 1)?;
         let spatial = convolution(2, [inner, inner, 3, 3], stride)?;
         let expand = convolution(3, [outer, inner, 1, 1], 1)?;
         let downsample = if stride != 1 || channels != outer {
             let (convolution, norm) = (format!("{name}.downsample.0"), format!("{name}.downsample.1"));
-            Some(Convolution::build(tensors, &convolution, &norm, [outer, channels, 1, 1], stride)?)
+            let shape = [outer, channels, 1, 1];
+            Some(Convolution::with_norm(tensors, &convolution, &norm, shape, EPSILON)?.stride(stride))
         } else {
             None
         };
@@ -97,44 +97,5 @@ impl Bottleneck {
             None => sum.f_add_(x)?,
         };
         sum.f_relu_()
-    }
-}
-
-/// A convolution and the batch norm after it, which in evaluation mode is part of weight and bias.
-#[derive(Debug)]
-struct Convolution {
-    weight: Tensor,
-    bias: Tensor,
-    stride: i64,
-    padding: i64,
-}
-
-impl Convolution {
-    fn build(
-        tensors: &mut Tensors,
-        name: &str,
-        norm: &str,
-        shape: [i64; 4],
-        stride: i64,
-    ) -> Result<Convolution, EncoderError> {
-        let channels = [shape[0]];
-        let mut tensor = |name: String, shape: &[i64], init| tensors.get_here(&name, shape, init);
-        let weight = tensor(format!("{name}.weight"), &shape, Init::kaiming_fan_out(shape))?;
-        let scale = tensor(format!("{norm}.weight"), &channels, Init::Ones)?;
-        let shift = tensor(format!("{norm}.bias"), &channels, Init::Zeros)?;
-        let mean = tensor(format!("{norm}.running_mean"), &channels, Init::Zeros)?;
-        let variance = tensor(format!("{norm}.running_var"), &channels, Init::Ones)?;
-        // scale (x - mean) / sqrt(variance + epsilon) + shift, for x = weight * input.
-        let scale = scale.f_div(&variance.f_add_scalar(EPSILON)?.f_sqrt()?)?;
-        Ok(Convolution {
-            weight: tensors.place(&weight.f_mul(&scale.f_reshape([-1, 1, 1, 1])?)?)?,
-            bias: tensors.place(&shift.f_sub(&mean.f_mul(&scale)?)?)?,
-            stride,
-            padding: shape[2] / 2,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_conv2d(&self.weight, Some(&self.bias), [self.stride; 2], [self.padding; 2], [1, 1], 1)
     }
 }

@@ -14,7 +14,7 @@ const BLOCK: usize = 512;
 const ARCHIVE_LIMIT: u64 = 8 << 30;
 
 /// Takes `name` out of a gzipped tar file.
-pub fn extract_tgz(archive: &Path, name: &str, to: &Path, bytes: u64) -> Result<()> {
+pub fn extract_tgz(archive: &Path, name: &str, to: &Path, bytes: Option<u64>) -> Result<()> {
     let file = File::open(archive).with_context(|| format!("{} cannot be read", archive.display()))?;
     extract_tar(GzDecoder::new(BufReader::new(file)), name, to, bytes)
 }
@@ -30,8 +30,8 @@ pub fn gunzip(packed: &Path, to: &Path, bytes: u64) -> Result<()> {
     }
 }
 
-/// Takes `name`, which must have `bytes` bytes, out of a tar stream into the file `to`.
-pub fn extract_tar(stream: impl Read, name: &str, to: &Path, bytes: u64) -> Result<()> {
+/// Takes `name`, which must have `bytes` bytes if that is known, out of a tar stream into the file `to`.
+pub fn extract_tar(stream: impl Read, name: &str, to: &Path, bytes: Option<u64>) -> Result<()> {
     let mut stream = stream.take(ARCHIVE_LIMIT);
     let mut header = [0; BLOCK];
     loop {
@@ -46,7 +46,9 @@ pub fn extract_tar(stream: impl Read, name: &str, to: &Path, bytes: u64) -> Resu
         let (entry, size) = (entry_name(&header), entry_size(&header)?);
         let is_file = matches!(header[156], b'0' | 0);
         if is_file && plain(&entry) == plain(name) {
-            if size != bytes {
+            if let Some(bytes) = bytes
+                && size != bytes
+            {
                 bail!("its {name} has {size} bytes instead of {bytes}");
             }
             return copy(&mut stream, to, size);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
 
 use super::{Bar, Expected};
 use crate::signals;
@@ -38,20 +39,22 @@ impl Client {
             .timeout_per_read(Some(silence))
             .http_status_as_error(false)
             .max_redirects(5)
+            // The system's certificates: companies add their own.
+            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .build();
         Client { agent: config.into(), silence, dead: BTreeMap::new() }
     }
 
-    /// Downloads as many bytes as expected into `part`, going on with what is there already.
+    /// Downloads what is expected into `part`, going on with what is there already; never more than `most` bytes.
     ///
     /// If the SHA-256 is wrong and the beginning was from an earlier time, once more from the start; the caller has the
     /// last word on the checksum.
-    pub fn download(&mut self, url: &str, part: &Path, expected: Expected, bar: &Bar) -> Result<()> {
+    pub fn download(&mut self, url: &str, part: &Path, expected: Expected, most: u64, bar: &Bar) -> Result<()> {
         if let Some(reason) = self.dead.get(host(url)) {
             bail!("{reason}");
         }
         let had_before = length(part) > 0;
-        let done = self.attempts(url, part, expected.bytes, bar);
+        let done = self.attempts(url, part, expected.bytes, most, bar);
         if let Err(error) = &done
             && !error.is::<signals::Interrupted>()
             && is_unreachable(error)
@@ -59,36 +62,50 @@ impl Client {
             self.dead.insert(host(url).to_owned(), format!("{error:#}"));
         }
         done?;
-        if had_before && crate::fs::sha256_file(part)? != expected.sha256 {
+        if had_before && !expected.has_sum(&crate::fs::sha256_file(part)?) {
             fs::remove_file(part).with_context(|| part.display().to_string())?;
-            return self.attempts(url, part, expected.bytes, bar);
+            return self.attempts(url, part, expected.bytes, most, bar);
         }
         Ok(())
     }
 
+    /// The text at an address, of so many bytes at most.
+    pub fn text(&self, url: &str, most: u64) -> Result<String> {
+        let mut response = self.agent.get(url).call().map_err(|error| self.explain(error))?;
+        if response.status() != 200 {
+            bail!("{url} answers with {}", response.status());
+        }
+        Ok(response.body_mut().with_config().limit(most).read_to_string()?)
+    }
+
     /// Goes on after a cut as long as each attempt brings something.
-    fn attempts(&self, url: &str, part: &Path, bytes: u64, bar: &Bar) -> Result<()> {
+    fn attempts(&self, url: &str, part: &Path, bytes: Option<u64>, most: u64, bar: &Bar) -> Result<()> {
+        let mut expected = bytes;
         for _ in 0..CUTS {
             let before = length(part);
-            self.attempt(url, part, bytes, bar)?;
+            let told = self.attempt(url, part, bytes, most, bar)?;
             let after = length(part);
-            if after == bytes {
-                return Ok(());
-            }
-            if after <= before {
-                bail!("it ends after {after} of {bytes} bytes");
+            expected = bytes.or(told);
+            match expected {
+                Some(expected) if after < expected && after <= before => {
+                    bail!("it ends after {after} of {expected} bytes");
+                }
+                Some(expected) if after < expected => {}
+                _ => return Ok(()),
             }
         }
         bail!(
-            "it was cut {CUTS} times, at last after {} of {bytes} bytes; run the command again to go on",
-            length(part)
+            "it was cut {CUTS} times, at last after {} of {} bytes; run the command again to go on",
+            length(part),
+            expected.unwrap_or_default()
         )
     }
 
-    /// One request. A connection that is cut is no error here; what came stays in `part`.
-    fn attempt(&self, url: &str, part: &Path, bytes: u64, bar: &Bar) -> Result<()> {
+    /// One request; gives the size of the whole file, where the server tells it. A connection that is cut is no error here,
+    /// if it can be told from the end; what came stays in `part`.
+    fn attempt(&self, url: &str, part: &Path, bytes: Option<u64>, most: u64, bar: &Bar) -> Result<Option<u64>> {
         let have = match length(part) {
-            have if have >= bytes => 0,
+            have if bytes.is_some_and(|bytes| have >= bytes) => 0,
             have => have,
         };
         let mut request = self.agent.get(url);
@@ -100,15 +117,19 @@ impl Client {
         if !resumed && response.status() != 200 {
             if have > 0 {
                 fs::remove_file(part).with_context(|| part.display().to_string())?;
-                return self.attempt(url, part, bytes, bar);
+                return self.attempt(url, part, bytes, most, bar);
             }
             bail!("it answers with {}", response.status());
         }
         let start = if resumed { have } else { 0 };
-        if let Some(more) = response.body().content_length()
-            && start + more > bytes
-        {
-            bail!("it has {} bytes instead of {bytes}", start + more);
+        let told = response.body().content_length().map(|more| start + more);
+        let most = bytes.unwrap_or(most);
+        if let Some(told) = told {
+            match bytes {
+                Some(bytes) if told > bytes => bail!("it has {told} bytes instead of {bytes}"),
+                _ if told > most => bail!("it has {told} bytes, more than {most}"),
+                _ => {}
+            }
         }
         let mut file = OpenOptions::new()
             .create(true)
@@ -122,16 +143,20 @@ impl Client {
         let mut total = start;
         loop {
             signals::check()?;
-            let Ok(n @ 1..) = reader.read(&mut block) else {
-                return Ok(());
+            let n = match reader.read(&mut block) {
+                Ok(0) => return Ok(told),
+                Ok(n) => n,
+                // Without a length there is no telling how much is missing.
+                Err(error) if bytes.or(told).is_none() => return Err(error).context("the connection was cut"),
+                Err(_) => return Ok(told),
             };
             total += n as u64;
-            if total > bytes {
+            if total > most {
                 fs::remove_file(part).with_context(|| part.display().to_string())?;
-                bail!("it is larger than {bytes} bytes");
+                bail!("it is larger than {most} bytes");
             }
             file.write_all(&block[..n]).with_context(|| format!("{} cannot be written", part.display()))?;
-            bar.reached(total, bytes);
+            bar.reached(total, bytes.or(told));
         }
     }
 

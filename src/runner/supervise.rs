@@ -95,6 +95,7 @@ impl Worker {
             run: setup.run.clone(),
             cache: setup.cache.clone(),
             data: setup.data.clone(),
+            encoders: setup.encoders.clone(),
             device: setup.device.clone(),
         };
         // The only configuration that evcxr finds: an `evcxr.toml` in the current folder or in the user's would change how

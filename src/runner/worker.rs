@@ -42,6 +42,7 @@ pub(super) struct Settings {
     pub(super) run: PathBuf,
     pub(super) cache: PathBuf,
     pub(super) data: PathBuf,
+    pub(super) encoders: PathBuf,
     pub(super) device: String,
 }
 
@@ -138,6 +139,7 @@ fn start(settings: &Settings) -> Result<CommandContext> {
         .env(channel::RUN_DIR, &settings.run)
         .env(channel::CACHE_DIR, &settings.cache)
         .env(channel::DATA_DIR, &settings.data)
+        .env(channel::ENCODERS, &settings.encoders)
         .env(channel::DEVICE, &settings.device);
     let (context, outputs) =
         EvalContext::with_subprocess_command(command).map_err(|error| anyhow!("evcxr did not start: {error}"))?;

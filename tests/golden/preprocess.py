@@ -13,6 +13,7 @@ import torchvision
 from PIL import Image
 from torchvision import transforms
 
+FILTERS = {"bilinear": transforms.InterpolationMode.BILINEAR, "bicubic": transforms.InterpolationMode.BICUBIC}
 MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
@@ -21,10 +22,10 @@ def picture(height, width, channels):
     return ((x * 7 + y * 13 + c * 29 + (x * y) % 31 * 5 + x // 9 % 2 * 90) % 256).astype(np.uint8)
 
 
-def case(height, width, channels, size):
+def case(height, width, channels, size, resize=None, filter="bilinear"):
     pixels = picture(height, width, channels)
     image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
-    cropped = transforms.CenterCrop(size)(transforms.Resize(size)(image))
+    cropped = transforms.CenterCrop(size)(transforms.Resize(resize or size, FILTERS[filter])(image))
     content = np.asarray(cropped).tobytes()
     tensor = transforms.ToTensor()(cropped)
     tensor = tensor.expand(3, -1, -1).contiguous()
@@ -32,6 +33,7 @@ def case(height, width, channels, size):
     middle = len(content) // 2
     return {
         "height": height, "width": width, "channels": channels, "size": size,
+        "resize": resize or size, "filter": filter,
         "middle": list(content[middle : middle + 12]),
         "bytes_sha256": hashlib.sha256(content).hexdigest(),
         "values_sha256": hashlib.sha256(values).hexdigest(),
@@ -42,6 +44,8 @@ SHAPES = [
     (28, 28, 1, 224), (28, 28, 1, 28), (28, 28, 1, 32), (32, 32, 3, 224), (32, 32, 3, 32), (37, 53, 3, 224),
     (53, 37, 3, 224), (300, 261, 3, 224), (231, 500, 1, 32), (97, 640, 3, 28), (1, 1, 1, 32), (3, 5, 3, 7),
     (224, 225, 1, 224), (227, 224, 3, 224), (1201, 900, 3, 224),
+    (512, 512, 3, 224, 256, "bicubic"), (37, 53, 3, 224, 256, "bicubic"), (600, 411, 1, 224, 224, "bicubic"),
+    (300, 261, 3, 224, 256, "bilinear"), (1, 3, 1, 32, 36, "bicubic"),
 ]
 print(json.dumps({
     "made_by": f"torchvision {torchvision.__version__}, Pillow {PIL.__version__}, NumPy {np.__version__}",

@@ -1,0 +1,141 @@
+//! The tensors that a network consists of: names, shapes, and what they are before training. Known without libtorch, so
+//! that a file can be checked before libtorch sees a byte of it.
+//!
+//! Compiled into both halves.
+#![allow(dead_code, reason = "each half uses a part")]
+
+use super::registry::Architecture;
+
+/// A tensor of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// Its name.
+    pub name: String,
+    /// Its sizes.
+    pub sizes: Vec<usize>,
+    /// What each of its values is in an untrained norm or bias; none where they are drawn.
+    pub untrained: Option<f32>,
+}
+
+/// The tensors of an architecture without its head, in the order in which the network is built.
+pub fn shapes(architecture: Architecture) -> Vec<Shape> {
+    let mut shapes = List::default();
+    match architecture {
+        Architecture::RawPixels => {}
+        Architecture::ResNet50 => resnet50(&mut shapes),
+        Architecture::VitB16 => vit(&mut shapes, 768, 16, 14, 3072, false),
+        Architecture::VitS14 => vit(&mut shapes, 384, 14, 37, 1536, true),
+        Architecture::EfficientNetLite0 => efficientnet_lite0(&mut shapes),
+        Architecture::SqueezeNet => squeezenet(&mut shapes),
+    }
+    shapes.0
+}
+
+#[derive(Default)]
+struct List(Vec<Shape>);
+
+impl List {
+    fn add(&mut self, name: String, sizes: &[usize], untrained: Option<f32>) {
+        self.0.push(Shape { name, sizes: sizes.to_vec(), untrained });
+    }
+
+    fn with_norm(&mut self, name: &str, norm: &str, sizes: [usize; 4]) {
+        self.add(format!("{name}.weight"), &sizes, None);
+        for (part, untrained) in [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)] {
+            self.add(format!("{norm}.{part}"), &sizes[..1], Some(untrained));
+        }
+    }
+
+    fn with_bias(&mut self, name: &str, sizes: &[usize]) {
+        self.add(format!("{name}.weight"), sizes, None);
+        self.add(format!("{name}.bias"), &sizes[..1], Some(0.0));
+    }
+
+    fn norm(&mut self, name: &str, width: usize) {
+        self.add(format!("{name}.weight"), &[width], Some(1.0));
+        self.add(format!("{name}.bias"), &[width], Some(0.0));
+    }
+}
+
+fn resnet50(shapes: &mut List) {
+    shapes.with_norm("conv1", "bn1", [64, 3, 7, 7]);
+    let mut channels = 64;
+    for (stage, blocks) in [3, 4, 6, 3].into_iter().enumerate() {
+        let inner = 64 << stage;
+        for block in 0..blocks {
+            let name = format!("layer{}.{block}", stage + 1);
+            let convolutions = [[inner, channels, 1, 1], [inner, inner, 3, 3], [4 * inner, inner, 1, 1]];
+            for (number, sizes) in (1..).zip(convolutions) {
+                shapes.with_norm(&format!("{name}.conv{number}"), &format!("{name}.bn{number}"), sizes);
+            }
+            if block == 0 {
+                let (convolution, norm) = (format!("{name}.downsample.0"), format!("{name}.downsample.1"));
+                shapes.with_norm(&convolution, &norm, [4 * inner, channels, 1, 1]);
+            }
+            channels = 4 * inner;
+        }
+    }
+}
+
+fn vit(shapes: &mut List, width: usize, patch: usize, grid: usize, hidden: usize, layer_scale: bool) {
+    shapes.with_bias("conv_proj", &[width, 3, patch, patch]);
+    shapes.add("class_token".to_owned(), &[1, 1, width], None);
+    shapes.add("encoder.pos_embedding".to_owned(), &[1, grid * grid + 1, width], None);
+    for layer in 0..12 {
+        let name = format!("encoder.layers.encoder_layer_{layer}");
+        for number in if layer_scale { 1..3 } else { 0..0 } {
+            shapes.add(format!("{name}.layer_scale_{number}"), &[width], None);
+        }
+        shapes.norm(&format!("{name}.ln_1"), width);
+        shapes.add(format!("{name}.self_attention.in_proj_weight"), &[3 * width, width], None);
+        shapes.add(format!("{name}.self_attention.in_proj_bias"), &[3 * width], None);
+        shapes.with_bias(&format!("{name}.self_attention.out_proj"), &[width, width]);
+        shapes.norm(&format!("{name}.ln_2"), width);
+        shapes.with_bias(&format!("{name}.mlp.0"), &[hidden, width]);
+        shapes.with_bias(&format!("{name}.mlp.3"), &[width, hidden]);
+    }
+    shapes.norm("encoder.ln", width);
+}
+
+fn efficientnet_lite0(shapes: &mut List) {
+    shapes.with_norm("_conv_stem", "_bn0", [32, 3, 3, 3]);
+    let (mut block, mut channels) = (0, 32);
+    for (repeats, kernel, expansion, outer) in
+        [(1, 3, 1, 16), (2, 3, 6, 24), (2, 5, 6, 40), (3, 3, 6, 80), (3, 5, 6, 112), (4, 5, 6, 192), (1, 3, 6, 320)]
+    {
+        for _ in 0..repeats {
+            let (name, inner) = (format!("_blocks.{block}"), channels * expansion);
+            let mut part = |part: &str, norm: u8, sizes| {
+                shapes.with_norm(&format!("{name}.{part}"), &format!("{name}._bn{norm}"), sizes);
+            };
+            if expansion > 1 {
+                part("_expand_conv", 0, [inner, channels, 1, 1]);
+            }
+            part("_depthwise_conv", 1, [inner, 1, kernel, kernel]);
+            part("_project_conv", 2, [outer, inner, 1, 1]);
+            (block, channels) = (block + 1, outer);
+        }
+    }
+    shapes.with_norm("_conv_head", "_bn1", [1280, channels, 1, 1]);
+}
+
+fn squeezenet(shapes: &mut List) {
+    shapes.with_bias("features.0", &[64, 3, 3, 3]);
+    let mut channels = 64;
+    for (number, inner, half) in [
+        (3, 16, 64),
+        (4, 16, 64),
+        (6, 32, 128),
+        (7, 32, 128),
+        (9, 48, 192),
+        (10, 48, 192),
+        (11, 64, 256),
+        (12, 64, 256),
+    ] {
+        let fire = format!("features.{number}");
+        shapes.with_bias(&format!("{fire}.squeeze"), &[inner, channels, 1, 1]);
+        shapes.with_bias(&format!("{fire}.expand1x1"), &[half, inner, 1, 1]);
+        shapes.with_bias(&format!("{fire}.expand3x3"), &[half, inner, 3, 3]);
+        channels = 2 * half;
+    }
+}

@@ -6,7 +6,8 @@ use crate::metrics::adjusted_rand_score;
 
 /// Scikit-learn sorts the edges of its tree with a sort that leaves the order of equal ones to the processor, and
 /// mutual reachability makes many equal. So a case whose answer depends on that order (which the case itself does not
-/// tell) may differ in a few points, and the others must be equal.
+/// tell) may differ in a few points, and the others must be equal. Scikit-learn 1.9.1 itself, on a processor with AVX2 and
+/// without AVX-512, gives the labels of only 37 of the 52 cases that have a file of points.
 #[test]
 fn golden_values() {
     let (mut checked, mut equal) = (0, 0);

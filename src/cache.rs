@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::channel::CACHE_DIR;
@@ -72,6 +72,11 @@ impl Cache {
             Some(folder) => Ok(Cache::new(folder)),
             None => Ok(Cache::new(fs::user_folder().ok_or(CacheError::NoPlace)?.join("cache"))),
         }
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The content kept under `key`, if it is there and whole. Takes no lock.
@@ -170,7 +175,7 @@ impl Drop for Slot {
 }
 
 /// The key of the entry in a file, or what of it is in the first bytes; none if it is no entry.
-fn key_of(path: &std::path::Path) -> Option<String> {
+fn key_of(path: &Path) -> Option<String> {
     const ENOUGH: u64 = 4096;
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(ENOUGH).read_to_end(&mut bytes).ok()?;

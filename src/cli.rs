@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 use crate::batch_command::{self, ClusterArguments, EmbedArguments, ReduceArguments, ScoreArguments};
 use crate::batch_job;
+use crate::cache::Cache;
 use crate::cache_command;
 use crate::encoders_command;
 use crate::environment::{self, Installation};
@@ -203,8 +204,9 @@ fn run(command: Command) -> Result<u8> {
             }
         }
         Command::Cache { output, what } => {
-            let (reports, user) = (output.join(".cache"), environment::user_cache()?.join("cache"));
-            let folders = [reports.as_path(), user.as_path()];
+            let (reports, commands) = (output.join(".cache"), Cache::of_environment()?);
+            let mut folders = vec![reports.as_path(), commands.folder()];
+            folders.dedup();
             match what {
                 None => crate::terminal::print(&cache_command::list(&folders)?),
                 Some(CacheCommand::Prune { kind, older_than }) => {

@@ -117,7 +117,7 @@ impl Installation {
 }
 
 /// The user's cache folder of this program.
-pub fn user_cache() -> Result<PathBuf> {
+fn user_cache() -> Result<PathBuf> {
     crate::fs::user_folder().context("neither XDG_CACHE_HOME nor HOME is set: there is no place for the cache")
 }
 

@@ -24,7 +24,7 @@ layout = { prefixes = ["net."], drop = ["classifier."] }
 fn report(workspace: &Workspace, arguments: &[&str]) -> Ran {
     let mut command = program();
     command.current_dir(&workspace.folder).env("REPORT_ENCODERS", workspace.folder.join("encoders")).args(arguments);
-    command.env("REPORT_CACHE_DIR", workspace.folder.join("output/.cache"));
+    command.env("REPORT_CACHE_DIR", workspace.folder.join("kept"));
     command.output().expect("the program starts").into()
 }
 

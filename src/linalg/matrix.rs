@@ -46,7 +46,7 @@ impl Space<'_> {
         let too_many = LinalgError::Memory { operation: "square", bytes: usize::MAX };
         let mut distances = zeros("square", rows.checked_mul(rows).ok_or(too_many)?)?;
         let mut blocks: Vec<&mut [f32]> = distances.chunks_mut((BLOCK * rows).max(1)).collect();
-        tournament::<_, LinalgError>(&mut blocks, |(a, a_out), b| {
+        tournament::<_, LinalgError>("distances", &mut blocks, |(a, a_out), b| {
             let range = |block: usize| block * BLOCK..((block + 1) * BLOCK).min(rows);
             let mut panels = Vec::new();
             let (b, b_out) = match b {

@@ -112,13 +112,13 @@ impl Pairs<'_, '_> {
             return Ok(found);
         }
         if !self.cells.skip() {
-            tournament(&mut found, |(_, a), b| self.visit(None, a, b))?;
+            tournament("nearest neighbours", &mut found, |(_, a), b| self.visit(None, a, b))?;
             return Ok(found);
         }
         let of: Vec<u32> = self.order.iter().map(|&point| self.cells.of(point as usize)).collect();
         let of_block = |block: &Range<usize>| &of[block.clone()];
         let near = |a: usize, b: usize| self.cells.least(of_block(&blocks[a]), of_block(&blocks[b]));
-        nearest_first(&mut found, near, |(_, a), b| {
+        nearest_first("nearest neighbours", &mut found, near, |(_, a), b| {
             let lanes = b.as_ref().map_or(&*a, |(_, lists)| &**lists);
             let limit = |rows: Range<usize>, columns: Range<usize>| {
                 let limits = a.limits[rows].iter().chain(&lanes.limits[columns]);

@@ -4,16 +4,21 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::progress::Cancelled;
+use crate::progress::{Cancelled, Progress};
+
+/// With fewer states all pairs are visited so soon that nobody need be told how far that is.
+const MANY: usize = 40;
 
 /// Visits every pair of states once, a state with itself (then the second argument is `None`) included.
 ///
 /// The pairs run in the rounds of a tournament (the circle method): no state is in two pairs of a round, so both may be
-/// changed without a lock, and each state meets the others in the same order however many threads there are.
+/// changed without a lock, and each state meets the others in the same order however many threads there are. Where there
+/// are many, the rounds are reported as the progress of `what`.
 ///
 /// # Errors
 /// The first error of `visit`, after the round in which it came; the computation was told to stop.
 pub(super) fn tournament<T: Send, E: From<Cancelled> + Send>(
+    what: &'static str,
     states: &mut [T],
     visit: impl Fn((usize, &mut T), Option<(usize, &mut T)>) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
@@ -21,6 +26,7 @@ pub(super) fn tournament<T: Send, E: From<Cancelled> + Send>(
     states.par_iter_mut().enumerate().try_for_each(|state| visit(state, None))?;
     // With an odd number, one of an even number of places is empty: its opponent rests.
     let places = count + count % 2;
+    let mut progress = (count >= MANY).then(|| Progress::new(what, places as u64 - 1, "rounds"));
     for round in 1..places.max(1) {
         crate::progress::check()?;
         let mut waiting: Vec<Option<(usize, &mut T)>> = states.iter_mut().enumerate().map(Some).collect();
@@ -35,6 +41,7 @@ pub(super) fn tournament<T: Send, E: From<Cancelled> + Send>(
             }
         }
         pairs.into_par_iter().with_max_len(1).try_for_each(|(a, b)| visit(a, Some(b)))?;
+        progress.iter_mut().for_each(|progress| progress.advance(1));
     }
     Ok(())
 }
@@ -45,6 +52,7 @@ pub(super) fn tournament<T: Send, E: From<Cancelled> + Send>(
 /// # Errors
 /// As those of [`tournament`].
 pub(super) fn nearest_first<T: Send, E: From<Cancelled> + Send>(
+    what: &'static str,
     states: &mut [T],
     order: impl Fn(usize, usize) -> f32 + Sync,
     visit: impl Fn((usize, &mut T), Option<(usize, &mut T)>) -> Result<(), E> + Sync,
@@ -54,6 +62,7 @@ pub(super) fn nearest_first<T: Send, E: From<Cancelled> + Send>(
     let pairs = (0..count as u32).into_par_iter().flat_map_iter(|a| (a + 1..count as u32).map(move |b| (a, b)));
     let mut pairs: Vec<(f32, u32, u32)> = pairs.map(|(a, b)| (order(a as usize, b as usize), a, b)).collect();
     pairs.par_sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    let mut progress = (count >= MANY).then(|| Progress::new(what, pairs.len() as u64, "blocks"));
     // Those whose states were in a pair of the round wait for the next one; not too many, or rounds take long to find.
     let mut coming = pairs.into_iter().map(|(_, a, b)| (a as usize, b as usize));
     let mut waiting: Vec<(usize, usize)> = Vec::new();
@@ -72,7 +81,9 @@ pub(super) fn nearest_first<T: Send, E: From<Cancelled> + Send>(
             round.extend(free[a].take().zip(free[b].take()));
             false
         });
+        let visited = round.len() as u64;
         round.into_par_iter().with_max_len(1).try_for_each(|(a, b)| visit(a, Some(b)))?;
+        progress.iter_mut().for_each(|progress| progress.advance(visited));
     }
 }
 
@@ -110,8 +121,8 @@ mod tests {
                 };
                 let order = |a: usize, b: usize| ((a * 7 + b * 5) % 6) as f32;
                 match nearest {
-                    true => pool.install(|| nearest_first(&mut met, order, visit)).expect("not cancelled"),
-                    false => pool.install(|| tournament(&mut met, visit)).expect("not cancelled"),
+                    true => pool.install(|| nearest_first("pairs", &mut met, order, visit)).expect("not cancelled"),
+                    false => pool.install(|| tournament("pairs", &mut met, visit)).expect("not cancelled"),
                 }
                 met
             };

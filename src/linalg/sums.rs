@@ -68,7 +68,7 @@ fn in_pairs<R: Send>(
     each: impl Fn(usize, &[f64]) -> R + Sync,
 ) -> Result<Vec<R>, LinalgError> {
     let mut sums: Vec<Sums> = blocks.into_iter().map(|block| Sums::new(block, groups.total)).collect();
-    tournament::<_, LinalgError>(&mut sums, |(_, a), b| {
+    tournament::<_, LinalgError>("sums of distances", &mut sums, |(_, a), b| {
         let mut panels = Vec::new();
         let rows = a.block.clone();
         match b {

@@ -6,6 +6,7 @@
 use tch::{TchError, Tensor};
 
 use super::convolution::{Convolution, Padding, channels_last, global_average};
+use super::shapes::{EFFICIENTNET_LITE0, Stage};
 use super::weights::Tensors;
 use super::{EncoderError, Watch};
 
@@ -15,31 +16,6 @@ const EPSILON: f64 = 1e-3;
 const STEM: i64 = 32;
 /// Channels out of the last one: values of a vector.
 const HEAD: i64 = 1280;
-
-/// Some blocks of one kind.
-struct Stage {
-    repeats: usize,
-    kernel: i64,
-    /// Of the first block.
-    stride: i64,
-    /// Channels inside a block, over those into it.
-    expansion: i64,
-    channels: i64,
-}
-
-const fn stage(repeats: usize, kernel: i64, stride: i64, expansion: i64, channels: i64) -> Stage {
-    Stage { repeats, kernel, stride, expansion, channels }
-}
-
-const STAGES: [Stage; 7] = [
-    stage(1, 3, 1, 1, 16),
-    stage(2, 3, 2, 6, 24),
-    stage(2, 5, 2, 6, 40),
-    stage(3, 3, 2, 6, 80),
-    stage(3, 5, 1, 6, 112),
-    stage(4, 5, 2, 6, 192),
-    stage(1, 3, 1, 6, 320),
-];
 
 #[derive(Debug)]
 pub(crate) struct EfficientNetLite0 {
@@ -53,11 +29,11 @@ impl EfficientNetLite0 {
         let stem = convolution(tensors, "_conv_stem", "_bn0", [STEM, 3, 3, 3])?.stride(2);
         let mut blocks = Vec::new();
         let mut channels = STEM;
-        for stage in &STAGES {
+        for stage in &EFFICIENTNET_LITE0 {
             for repeat in 0..stage.repeats {
-                let stride = if repeat == 0 { stage.stride } else { 1 };
+                let stride = if repeat == 0 { stage.stride as i64 } else { 1 };
                 blocks.push(Block::build(tensors, blocks.len(), channels, stage, stride)?);
-                channels = stage.channels;
+                channels = stage.channels as i64;
             }
         }
         let head = convolution(tensors, "_conv_head", "_bn1", [HEAD, channels, 1, 1])?;
@@ -94,7 +70,7 @@ impl Block {
         stage: &Stage,
         stride: i64,
     ) -> Result<Block, EncoderError> {
-        let inner = channels * stage.expansion;
+        let (inner, outer, kernel) = (channels * stage.expansion as i64, stage.channels as i64, stage.kernel as i64);
         let mut part = |part: &str, norm: u8, shape| {
             let block = format!("_blocks.{number}");
             convolution(tensors, &format!("{block}.{part}"), &format!("{block}._bn{norm}"), shape)
@@ -103,9 +79,9 @@ impl Block {
             1 => None,
             _ => Some(part("_expand_conv", 0, [inner, channels, 1, 1])?),
         };
-        let depthwise = part("_depthwise_conv", 1, [inner, 1, stage.kernel, stage.kernel])?.depthwise().stride(stride);
-        let project = part("_project_conv", 2, [stage.channels, inner, 1, 1])?;
-        Ok(Block { expand, depthwise, project, shortcut: stride == 1 && channels == stage.channels })
+        let depthwise = part("_depthwise_conv", 1, [inner, 1, kernel, kernel])?.depthwise().stride(stride);
+        let project = part("_project_conv", 2, [outer, inner, 1, 1])?;
+        Ok(Block { expand, depthwise, project, shortcut: stride == 1 && channels == outer })
     }
 
     fn forward(&self, x: Tensor) -> Result<Tensor, TchError> {

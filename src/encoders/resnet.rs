@@ -6,11 +6,10 @@
 use tch::{TchError, Tensor};
 
 use super::convolution::{Convolution, channels_last, global_average};
+use super::shapes::RESNET50;
 use super::weights::Tensors;
 use super::{EncoderError, Watch};
 
-/// Blocks in each of the four stages.
-const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 /// Channels out of a block, over those inside it.
 const EXPANSION: i64 = 4;
 /// Of the batch norms.
@@ -27,7 +26,7 @@ impl ResNet50 {
         let stem = Convolution::with_norm(tensors, "conv1", "bn1", [64, 3, 7, 7], EPSILON)?.stride(2);
         let mut blocks = Vec::new();
         let mut channels = 64;
-        for (stage, count) in BLOCKS.into_iter().enumerate() {
+        for (stage, count) in RESNET50.into_iter().enumerate() {
             let inner = 64 << stage;
             for index in 0..count {
                 let stride = if stage > 0 && index == 0 { 2 } else { 1 };

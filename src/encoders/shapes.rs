@@ -6,6 +6,68 @@
 
 use super::registry::Architecture;
 
+/// Names that a message lists of one kind of fault.
+const MOST_NAMES: usize = 8;
+
+/// Blocks in each of ResNet-50's four stages.
+pub(crate) const RESNET50: [usize; 4] = [3, 4, 6, 3];
+
+/// Some blocks of one kind of EfficientNet.
+pub(crate) struct Stage {
+    pub(crate) repeats: usize,
+    pub(crate) kernel: usize,
+    /// Of the first block.
+    pub(crate) stride: usize,
+    /// Channels inside a block, over those into it.
+    pub(crate) expansion: usize,
+    pub(crate) channels: usize,
+}
+
+const fn stage(repeats: usize, kernel: usize, stride: usize, expansion: usize, channels: usize) -> Stage {
+    Stage { repeats, kernel, stride, expansion, channels }
+}
+
+/// EfficientNet-Lite0's stages.
+pub(crate) const EFFICIENTNET_LITE0: [Stage; 7] = [
+    stage(1, 3, 1, 1, 16),
+    stage(2, 3, 2, 6, 24),
+    stage(2, 5, 2, 6, 40),
+    stage(3, 3, 2, 6, 80),
+    stage(3, 5, 1, 6, 112),
+    stage(4, 5, 2, 6, 192),
+    stage(1, 3, 1, 6, 320),
+];
+
+/// Of each of SqueezeNet 1.1's fire modules its number among the features, the channels it squeezes to, and half of those
+/// out of it.
+pub(crate) const SQUEEZENET: [(u8, usize, usize); 8] =
+    [(3, 16, 64), (4, 16, 64), (6, 32, 128), (7, 32, 128), (9, 48, 192), (10, 48, 192), (11, 64, 256), (12, 64, 256)];
+
+/// How the tensors of a file differ from those of a network, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) missing: Vec<String>,
+    pub(crate) unknown: Vec<String>,
+    pub(crate) misshaped: Vec<String>,
+}
+
+impl Faults {
+    /// All of it in one line; nothing where nothing differs.
+    pub(crate) fn told(self) -> Option<String> {
+        let kinds =
+            [("missing", self.missing), ("unknown", self.unknown), ("of another shape or type", self.misshaped)];
+        let told: Vec<String> = kinds
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| {
+                let more = if names.len() > MOST_NAMES { ", ..." } else { "" };
+                format!("{} {what} ({}{more})", names.len(), names[..names.len().min(MOST_NAMES)].join(", "))
+            })
+            .collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+}
+
 /// A tensor of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
@@ -60,7 +122,7 @@ impl List {
 fn resnet50(shapes: &mut List) {
     shapes.with_norm("conv1", "bn1", [64, 3, 7, 7]);
     let mut channels = 64;
-    for (stage, blocks) in [3, 4, 6, 3].into_iter().enumerate() {
+    for (stage, blocks) in RESNET50.into_iter().enumerate() {
         let inner = 64 << stage;
         for block in 0..blocks {
             let name = format!("layer{}.{block}", stage + 1);
@@ -100,9 +162,7 @@ fn vit(shapes: &mut List, width: usize, patch: usize, grid: usize, hidden: usize
 fn efficientnet_lite0(shapes: &mut List) {
     shapes.with_norm("_conv_stem", "_bn0", [32, 3, 3, 3]);
     let (mut block, mut channels) = (0, 32);
-    for (repeats, kernel, expansion, outer) in
-        [(1, 3, 1, 16), (2, 3, 6, 24), (2, 5, 6, 40), (3, 3, 6, 80), (3, 5, 6, 112), (4, 5, 6, 192), (1, 3, 6, 320)]
-    {
+    for &Stage { repeats, kernel, expansion, channels: outer, .. } in &EFFICIENTNET_LITE0 {
         for _ in 0..repeats {
             let (name, inner) = (format!("_blocks.{block}"), channels * expansion);
             let mut part = |part: &str, norm: u8, sizes| {
@@ -122,16 +182,7 @@ fn efficientnet_lite0(shapes: &mut List) {
 fn squeezenet(shapes: &mut List) {
     shapes.with_bias("features.0", &[64, 3, 3, 3]);
     let mut channels = 64;
-    for (number, inner, half) in [
-        (3, 16, 64),
-        (4, 16, 64),
-        (6, 32, 128),
-        (7, 32, 128),
-        (9, 48, 192),
-        (10, 48, 192),
-        (11, 64, 256),
-        (12, 64, 256),
-    ] {
+    for (number, inner, half) in SQUEEZENET {
         let fire = format!("features.{number}");
         shapes.with_bias(&format!("{fire}.squeeze"), &[inner, channels, 1, 1]);
         shapes.with_bias(&format!("{fire}.expand1x1"), &[half, inner, 1, 1]);

@@ -6,12 +6,10 @@ use tch::{TchError, Tensor};
 
 use super::convolution::{Convolution, Padding, channels_last, global_average};
 use super::random::Init;
+use super::shapes::SQUEEZENET;
 use super::weights::Tensors;
 use super::{EncoderError, Watch};
 
-/// Of each fire module its number among the features, the channels it squeezes to, and half of those out of it.
-const FIRES: [(u8, i64, i64); 8] =
-    [(3, 16, 64), (4, 16, 64), (6, 32, 128), (7, 32, 128), (9, 48, 192), (10, 48, 192), (11, 64, 256), (12, 64, 256)];
 /// The modules before which the image is halved; and it is after the first convolution.
 const POOLED: [u8; 3] = [3, 6, 9];
 
@@ -39,7 +37,8 @@ impl SqueezeNet {
         let stem = convolution("0", [64, 3, 3, 3])?.stride(2).padding(Padding::Zeros(0));
         let mut fires = Vec::new();
         let mut channels = 64;
-        for (number, inner, half) in FIRES {
+        for (number, inner, half) in SQUEEZENET {
+            let (inner, half) = (inner as i64, half as i64);
             let squeeze = convolution(&format!("{number}.squeeze"), [inner, channels, 1, 1])?;
             let one = convolution(&format!("{number}.expand1x1"), [half, inner, 1, 1])?;
             let three = convolution(&format!("{number}.expand3x3"), [half, inner, 3, 3])?;

@@ -11,10 +11,8 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::EncoderError;
 use super::random::{self, Init};
+use super::shapes::Faults;
 use crate::fs::{self, FsError};
-
-/// Names that a message lists of one kind of fault.
-const MOST_NAMES: usize = 8;
 
 /// What can be wrong with a file of weights.
 #[derive(Debug, thiserror::Error)]
@@ -92,8 +90,7 @@ pub(super) struct File<'bytes> {
     path: &'bytes Path,
     tensors: SafeTensors<'bytes>,
     used: BTreeSet<String>,
-    missing: Vec<String>,
-    misshaped: Vec<String>,
+    faults: Faults,
 }
 
 /// The bytes of a file of weights.
@@ -105,7 +102,7 @@ impl<'bytes> File<'bytes> {
     pub(super) fn new(path: &'bytes Path, bytes: &'bytes [u8]) -> Result<File<'bytes>, WeightsError> {
         let tensors = SafeTensors::deserialize(bytes);
         let tensors = tensors.map_err(|source| WeightsError::Format { path: path.to_owned(), source })?;
-        Ok(File { path, tensors, used: BTreeSet::new(), missing: Vec::new(), misshaped: Vec::new() })
+        Ok(File { path, tensors, used: BTreeSet::new(), faults: Faults::default() })
     }
 
     /// Succeeds if every tensor was there, and the file has no others than those of the `head`, which is left out, and
@@ -115,16 +112,10 @@ impl<'bytes> File<'bytes> {
         let is_extra = |name: &&str| {
             !self.used.contains(*name) && !name.starts_with(head) && !name.ends_with(".num_batches_tracked")
         };
-        let extra: Vec<String> = names.into_iter().filter(is_extra).map(str::to_owned).collect();
-        let faults: Vec<String> =
-            [("missing", self.missing), ("unknown", extra), ("of another shape or type", self.misshaped)]
-                .into_iter()
-                .filter(|(_, names)| !names.is_empty())
-                .map(|(what, names)| format!("{} {what} ({})", names.len(), list(&names)))
-                .collect();
-        match faults.is_empty() {
-            true => Ok(()),
-            false => Err(WeightsError::Tensors { path: self.path.to_owned(), faults: faults.join("; ") }),
+        let unknown = names.into_iter().filter(is_extra).map(str::to_owned).collect();
+        match (Faults { unknown, ..self.faults }).told() {
+            None => Ok(()),
+            Some(faults) => Err(WeightsError::Tensors { path: self.path.to_owned(), faults }),
         }
     }
 }
@@ -134,7 +125,7 @@ impl Source for File<'_> {
         self.used.insert(name.to_owned());
         let zeros = || Tensor::f_zeros(shape, (Kind::Float, Device::Cpu));
         let Ok(view) = self.tensors.tensor(name) else {
-            self.missing.push(name.to_owned());
+            self.faults.missing.push(name.to_owned());
             return zeros();
         };
         let kind = match view.dtype() {
@@ -145,14 +136,13 @@ impl Source for File<'_> {
         };
         let is_shape = view.shape().iter().map(|size| *size as i64).eq(shape.iter().copied());
         let (Some(kind), true) = (kind, is_shape) else {
-            self.misshaped.push(format!("{name}: {:?} {:?} instead of F32 {shape:?}", view.dtype(), view.shape()));
+            self.faults.misshaped.push(format!(
+                "{name}: {:?} {:?} instead of F32 {shape:?}",
+                view.dtype(),
+                view.shape()
+            ));
             return zeros();
         };
         Tensor::f_from_data_size(view.data(), shape, kind)?.f_to_kind(Kind::Float)
     }
-}
-
-fn list(names: &[String]) -> String {
-    let shown = names[..names.len().min(MOST_NAMES)].join(", ");
-    if names.len() > MOST_NAMES { format!("{shown}, ...") } else { shown }
 }

@@ -18,11 +18,8 @@ use safetensors::{Dtype, SafeTensorError, View};
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensor};
 use crate::encoders::names::{self, Named};
 use crate::encoders::registry::{self, Row, Weights};
-use crate::encoders::shapes::{Shape, shapes};
+use crate::encoders::shapes::{Faults, Shape, shapes};
 use crate::fs::{self, FsError};
-
-/// Names that a message lists of one kind of fault.
-const MOST_NAMES: usize = 8;
 
 /// What can go wrong with an import.
 #[derive(Debug, thiserror::Error)]
@@ -122,30 +119,6 @@ pub fn import(path: &Path, row: &Row, folder: &Path) -> Result<PathBuf, ImportEr
         return Err(ImportError::Tensors { path: path.to_owned(), network, name, faults });
     }
     write(path, entries, &registry::file(folder, &row.name))
-}
-
-/// What does not fit.
-#[derive(Default)]
-struct Faults {
-    missing: Vec<String>,
-    unknown: Vec<String>,
-    misshaped: Vec<String>,
-}
-
-impl Faults {
-    fn told(self) -> Option<String> {
-        let kinds =
-            [("missing", self.missing), ("unknown", self.unknown), ("of another shape or type", self.misshaped)];
-        let told: Vec<String> = kinds
-            .into_iter()
-            .filter(|(_, names)| !names.is_empty())
-            .map(|(what, names)| {
-                let more = if names.len() > MOST_NAMES { ", ..." } else { "" };
-                format!("{} {what} ({}{more})", names.len(), names[..names.len().min(MOST_NAMES)].join(", "))
-            })
-            .collect();
-        (!told.is_empty()).then(|| told.join("; "))
-    }
 }
 
 /// A tensor of the new file, read when it is written.

@@ -1,7 +1,7 @@
 //! How far a long step is: a bar on a terminal, a record in a notebook.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -61,7 +61,9 @@ pub fn set_sink(sink: Sink) {
 #[derive(Debug)]
 pub struct Progress {
     event: ProgressEvent,
-    told: Option<Instant>,
+    /// When it was last told; before, when the step began.
+    told: Instant,
+    begun: bool,
     bar: Option<ProgressBar>,
 }
 
@@ -69,19 +71,21 @@ impl Progress {
     /// Starts a step of `total` units, of which `unit` is the plural. Where no sink is set and standard error is a
     /// terminal, draws a bar there, with the rate and the time left.
     pub fn new(what: impl Into<String>, total: u64, unit: &'static str) -> Progress {
-        let event = ProgressEvent { what: what.into(), done: 0, total, unit };
-        let mut progress = Progress { bar: None, told: None, event };
-        if SINK.read().unwrap_or_else(PoisonError::into_inner).is_none() {
-            progress.bar = Some(bar(&progress.event));
-        }
+        let mut progress = Progress::if_long(what, total, unit);
         progress.tell();
         progress
+    }
+
+    /// The same for a step that may be short: nothing is told of it unless it lasts for a tenth of a second.
+    pub fn if_long(what: impl Into<String>, total: u64, unit: &'static str) -> Progress {
+        let event = ProgressEvent { what: what.into(), done: 0, total, unit };
+        Progress { event, told: Instant::now(), begun: false, bar: None }
     }
 
     /// `units` more are done.
     pub fn advance(&mut self, units: u64) {
         self.event.done = self.event.done.saturating_add(units).min(self.event.total);
-        if self.told.is_none_or(|told| told.elapsed() >= INTERVAL) {
+        if self.told.elapsed() >= INTERVAL {
             self.tell();
         }
     }
@@ -96,21 +100,40 @@ impl Progress {
     }
 
     fn tell(&mut self) {
-        self.told = Some(Instant::now());
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.event.done);
-        } else if let Some(sink) = SINK.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        self.told = Instant::now();
+        self.begun = true;
+        if let Some(sink) = SINK.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
             sink(&self.event);
+        } else {
+            self.bar.get_or_insert_with(|| bar(&self.event)).set_position(self.event.done);
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.tell();
+        if self.begun {
+            self.tell();
+        }
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// A running step of which several threads do a part.
+#[derive(Debug)]
+pub struct SharedProgress(Mutex<Progress>);
+
+impl SharedProgress {
+    /// As [`Progress::if_long`].
+    pub fn if_long(what: impl Into<String>, total: u64, unit: &'static str) -> SharedProgress {
+        SharedProgress(Mutex::new(Progress::if_long(what, total, unit)))
+    }
+
+    /// `units` more are done.
+    pub fn advance(&self, units: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).advance(units);
     }
 }
 
@@ -156,5 +179,27 @@ mod tests {
         assert_eq!((heard.first(), heard.last()), (Some(&0), Some(&100_000)));
         assert!(heard.len() as u128 <= most, "{} records", heard.len());
         assert!(heard.is_sorted());
+        drop(heard);
+
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = told.clone();
+        set_sink(Box::new(move |event: &ProgressEvent| {
+            if event.what.starts_with("perhaps") {
+                sink.lock().expect("no panic").push((event.what.clone(), event.done));
+            }
+        }));
+        Progress::if_long("perhaps short", 2, "images").advance(2);
+        let shared = SharedProgress::if_long("perhaps long", 3, "images");
+        std::thread::scope(|scope| {
+            scope.spawn(|| shared.advance(1));
+            scope.spawn(|| {
+                std::thread::sleep(INTERVAL * 2);
+                shared.advance(1);
+            });
+        });
+        drop(shared);
+        let told = told.lock().expect("no panic");
+        assert!(told.iter().all(|(what, done)| what == "perhaps long" && *done == 2), "{told:?}");
+        assert!(!told.is_empty());
     }
 }

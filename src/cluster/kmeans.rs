@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::{ClusterError, plus_plus};
 use crate::linalg::{self, Centres};
 use crate::points::Points;
+use crate::progress::{self, Progress};
 
 /// Rows or cluster members summed by one task.
 const ROWS_PER_CHUNK: usize = 512;
@@ -129,7 +130,7 @@ impl KMeans {
     fn run(&self, space: &Space, tolerance: f64, random: &mut ChaCha8Rng) -> Result<Run, ClusterError> {
         let points = &space.points;
         let start = match &self.init {
-            Init::PlusPlus => points.select(&plus_plus::choose(points, self.n_clusters, random))?,
+            Init::PlusPlus => points.select(&plus_plus::choose(points, self.n_clusters, random)?)?,
             _ => self.given(space)?,
         };
         let centres = start.as_slice().iter().map(|&value| f64::from(value)).collect();
@@ -295,10 +296,12 @@ fn lloyd(points: &Points, mut centres: Vec<f64>, max_iter: usize, tolerance: f64
     let mut labels_before = vec![u32::MAX; points.rows()];
     let mut sums = Sums::default();
     let mut assigner = linalg::Assigner::new(points, centres.len() / columns);
+    let mut progress = Progress::if_long("k-means", max_iter as u64, "iterations at most");
     let mut settled = false;
     let mut n_iter = 0;
     while n_iter < max_iter && !settled {
-        crate::progress::check()?;
+        progress::check()?;
+        progress.advance(1);
         n_iter += 1;
         assigner.assign(&centres, &mut labels);
         let moved = means_of_clusters(points, &labels, &centres, &mut sums);

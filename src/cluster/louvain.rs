@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::ClusterError;
 use crate::linalg::{Metric, Space, nearest_neighbours};
 use crate::points::Points;
-use crate::progress;
+use crate::progress::{self, Progress};
 use graph::{Dense, Graph, Sparse};
 
 /// Nodes visited between two looks at whether to stop.
@@ -270,9 +270,11 @@ impl<'graph, G: Graph> Level<'graph, G> {
         let mut moves = 1;
         while moves > 0 {
             moves = 0;
+            let mut progress = Progress::if_long("louvain", nodes as u64, "nodes of this visit");
             for (visited, &node) in order.iter().enumerate() {
                 if visited % NODES_PER_CHECK == 0 {
                     progress::check()?;
+                    progress.advance(NODES_PER_CHECK as u64);
                 }
                 let own = communities[node] as usize;
                 self.graph.weights_to(node, &communities, &sizes, &mut weights);

@@ -8,6 +8,7 @@ use super::kmeans::{Init, KMeans, KMeansFit, Space, chunk_sums, packed, squared_
 use super::plus_plus::{self, uniform};
 use crate::linalg;
 use crate::points::Points;
+use crate::progress::{self, Progress};
 
 /// The parameters of mini-batch K-Means.
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ impl MiniBatchKMeans {
                 Init::PlusPlus => {
                     let sample =
                         if size < rows { points.select(&distinct(rows, size, random))? } else { points.clone() };
-                    sample.select(&plus_plus::choose(&sample, self.n_clusters, random))?
+                    sample.select(&plus_plus::choose(&sample, self.n_clusters, random)?)?
                 }
                 _ => full.given(space)?,
             };
@@ -124,8 +125,10 @@ impl MiniBatchKMeans {
         let (mut smoothed, mut least, mut no_improvement) = (None, f64::INFINITY, 0);
         let mut since_reassignment = 0;
         let most = self.max_iter.saturating_mul(rows).div_ceil(batch_size).max(1);
+        let mut progress = Progress::if_long("mini-batch k-means", most as u64, "steps");
         for step in 1..=most {
-            crate::progress::check()?;
+            progress::check()?;
+            progress.advance(1);
             let batch = points.select(&draw(rows, batch_size, random))?;
             let mut labels = vec![0; batch_size];
             linalg::nearest(&batch, &packed(&centres, columns), &mut labels);

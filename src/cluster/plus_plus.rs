@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::linalg::distances_to_few;
 use crate::points::Points;
+use crate::progress::{self, Cancelled, Progress};
 
 /// Points whose potential is summed by one task; fixed, so that the sums do not depend on the number of threads.
 const ROWS_PER_CHUNK: usize = 256;
@@ -18,7 +19,10 @@ const ROWS_PER_CHUNK: usize = 256;
 /// with a probability proportional to its squared distance from the nearest row chosen so far. O(n d k ln k).
 ///
 /// `points` has at least one row. When all rows that are left coincide with chosen ones, rows repeat.
-pub(super) fn choose(points: &Points, count: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
+///
+/// # Errors
+/// The computation was told to stop.
+pub(super) fn choose(points: &Points, count: usize, random: &mut ChaCha8Rng) -> Result<Vec<usize>, Cancelled> {
     let rows = points.rows();
     let trials = 2 + (count as f64).ln() as usize;
     let first = ((uniform(random) * rows as f64) as usize).min(rows - 1);
@@ -28,14 +32,17 @@ pub(super) fn choose(points: &Points, count: usize, random: &mut ChaCha8Rng) -> 
     shrink(points, &[first], &closest, &mut distances);
     closest.copy_from_slice(&distances);
     distances.resize(rows * trials, 0.0);
+    let mut progress = Progress::if_long("k-means++", count as u64, "centres");
     while chosen.len() < count {
+        progress::check()?;
+        progress.advance(1);
         let drawn = draw(&closest, trials, random);
         let potentials = shrink(points, &drawn, &closest, &mut distances);
         let best = (1..trials).fold(0, |best, trial| if potentials[trial] < potentials[best] { trial } else { best });
         chosen.push(drawn[best]);
         closest.iter_mut().zip(distances.chunks_exact(trials)).for_each(|(closest, row)| *closest = row[best]);
     }
-    chosen
+    Ok(chosen)
 }
 
 /// Row numbers drawn with probabilities proportional to `weights`.
@@ -93,7 +100,7 @@ mod tests {
         let points = Points::new(40, 1, (0..40).map(|row| (row / 10 * 1000 + row % 10) as f32).collect());
         let points = points.expect("valid");
         for seed in 0..20 {
-            let mut chosen = choose(&points, 4, &mut ChaCha8Rng::seed_from_u64(seed));
+            let mut chosen = choose(&points, 4, &mut ChaCha8Rng::seed_from_u64(seed)).expect("not cancelled");
             chosen.sort_unstable();
             let groups: Vec<usize> = chosen.iter().map(|row| row / 10).collect();
             assert_eq!(groups, [0, 1, 2, 3], "seed {seed}");

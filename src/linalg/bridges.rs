@@ -14,6 +14,7 @@ use super::simd::{Float, WIDTH};
 use super::space::{BLOCK, Finish};
 use super::tile::{LANES, Place, ROWS, Sink, Tile};
 use super::{LinalgError, Space};
+use crate::progress::{self, SharedProgress};
 
 /// Up to so many bytes of floors are kept: with more tiles than fit, some share one.
 const FLOORS_BUDGET: usize = 64 << 20;
@@ -150,8 +151,10 @@ pub(crate) fn search(floors: &mut Floors, search: &impl Search) -> Result<(), Li
         .collect();
     // The near ones first, so that limits fall early.
     wanted.par_sort_by(|a, b| a.0.total_cmp(&b.0));
+    let progress = SharedProgress::if_long("edges between groups", wanted.len() as u64, "blocks");
     wanted.into_iter().par_bridge().try_for_each_init(Vec::new, |panels, (_, (a, b, floor))| {
-        crate::progress::check()?;
+        progress::check()?;
+        progress.advance(1);
         // Limits may be lower by now.
         let (rows, columns) = (blocks[*a].clone(), blocks[*b].clone());
         let (own, others) = (points.of_pieces(&rows), points.of_pieces(&columns));
@@ -342,8 +345,7 @@ mod tests {
                             for b in a + 1..1400 {
                                 let wanted = a % 3 != b % 3 && (a.is_multiple_of(7) || b.is_multiple_of(7));
                                 let distance = metric.distance(points.row(a), points.row(b));
-                                let error = 1e-5 * distance.max(f64::from(limit))
-                                    + if metric == Metric::Cosine { 1e-6 } else { rounding };
+                                let error = 1e-5 * distance.max(f64::from(limit)) + rounding;
                                 let found = found.get(&(a, b));
                                 if let Some(&found) = found {
                                     let off = (f64::from(found) - distance).abs();

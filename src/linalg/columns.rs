@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::metric::length;
 use crate::points::Points;
 
 /// Rows summed by one task; fixed, so that the sums do not depend on the number of threads.
@@ -12,6 +13,17 @@ pub fn means(points: &Points) -> Vec<f64> {
     let sums = sum_rows(points, |sums, row| {
         for (sum, &value) in sums.iter_mut().zip(row) {
             *sum += f64::from(value);
+        }
+    });
+    divide(sums, points.rows())
+}
+
+/// The mean of the rows brought to length 1, in 64 bits; the origin stays where it is. O(n d).
+pub fn mean_direction(points: &Points) -> Vec<f64> {
+    let sums = sum_rows(points, |sums, row| {
+        let scale = 1.0 / length(row);
+        for (sum, &value) in sums.iter_mut().zip(row) {
+            *sum += f64::from(value) * scale;
         }
     });
     divide(sums, points.rows())

@@ -7,6 +7,7 @@ use super::simd::Float;
 use super::space::{BLOCK, Finish, zeros};
 use super::tile::{LANES, Place, Sink, Tile};
 use super::{LinalgError, Space};
+use crate::progress::{self, SharedProgress};
 
 impl Space<'_> {
     /// The distances of all pairs i < j in the order of SciPy's `pdist`: n(n-1)/2 numbers. O(n² d), all threads.
@@ -26,12 +27,14 @@ impl Space<'_> {
             rest = others;
             blocks.push((block, own));
         }
+        let progress = SharedProgress::if_long("distances", rows as u64, "points");
         blocks.into_par_iter().with_max_len(1).try_for_each_init(Vec::new, |panels, (block, own)| {
             for columns in pieces(block.start..rows, BLOCK) {
-                crate::progress::check()?;
+                progress::check()?;
                 let mut sink = Condensed { rows, block: block.start, first: columns.start, out: own };
                 self.block(block.clone(), self, columns, Finish::Distance, panels, &mut sink);
             }
+            progress.advance(block.len() as u64);
             Ok::<(), LinalgError>(())
         })?;
         Ok(distances)
@@ -123,7 +126,9 @@ impl Sink for Square<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linalg::Metric;
     use crate::linalg::neighbours::tests::{METRICS, scattered};
+    use crate::points::Points;
 
     #[test]
     fn matrices_equal_single_distances() {
@@ -149,6 +154,52 @@ mod tests {
                             assert!((found - expected).abs() <= allowed, "{metric} {a} {b}: {found} is not {expected}");
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// Far from the origin, all points lie in almost the same direction.
+    #[test]
+    fn cosine_distances_keep_their_digits_far_from_the_origin() {
+        for columns in [2, 20, 40, 100] {
+            for offset in [0.0, 30.0, 3000.0] {
+                let near = scattered(560, columns);
+                let values = near.as_slice().iter().map(|value| value + offset).collect();
+                let points = Points::new(560, columns, values).expect("valid");
+                for metric in [Metric::Cosine, Metric::Arccos] {
+                    let space = Space::new(&points, metric).expect("prepared");
+                    let square = space.square().expect("fits");
+                    let largest = square.iter().copied().fold(0.0, f32::max);
+                    for (a, b) in (0..560).flat_map(|a| (0..560).map(move |b| (a, b))).step_by(7) {
+                        let (found, expected) = (square[a * 560 + b], metric.distance(points.row(a), points.row(b)));
+                        let allowed = 1e-5 * expected.max(0.01 * f64::from(largest));
+                        let off = (f64::from(found) - expected).abs();
+                        assert!(off <= allowed, "{metric} {columns} {offset} {a} {b}: {found} is not {expected}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_origin_is_at_cosine_distance_one_from_all_others() {
+        for columns in [3, 50] {
+            let mut values = scattered(520, columns).as_slice().to_vec();
+            let origins = [0, 7, 489, 519];
+            origins.iter().for_each(|row| values[row * columns..(row + 1) * columns].fill(0.0));
+            let points = Points::new(520, columns, values).expect("valid");
+            let space = Space::new(&points, Metric::Cosine).expect("prepared");
+            let (square, mut from) = (space.square().expect("fits"), vec![0.0; 520]);
+            let reversed: Vec<u32> = (0..520).rev().collect();
+            let reversed = space.select(&reversed).square().expect("fits");
+            for a in origins {
+                space.distances_from(a, 0, &mut from);
+                for b in 0..520 {
+                    let expected = if a == b { 0.0 } else { 1.0 };
+                    let found = [square[a * 520 + b], square[b * 520 + a], from[b], space.distance(a, b) as f32];
+                    assert_eq!(found, [expected; 4], "{columns} {a} {b}");
+                    assert_eq!(reversed[(519 - a) * 520 + 519 - b], expected, "{columns} {a} {b}");
                 }
             }
         }

@@ -13,7 +13,7 @@ pub enum Metric {
     Cityblock,
     /// The largest absolute difference.
     Chebyshev,
-    /// 1 - cos of the angle between the points, from 0 to 2; 1 to and from the origin, as in scikit-learn.
+    /// 1 - cos of the angle between the points, from 0 to 2; the origin is at 1 from all other points, as in scikit-learn.
     Cosine,
     /// The Euclidean distance of the points brought to length 1, the chord of their angle: what the study's code
     /// computes under this name. The origin stays where it is.
@@ -53,6 +53,11 @@ impl fmt::Display for Metric {
 }
 
 impl Metric {
+    /// Whether it compares directions: points of any length are first brought to length 1.
+    pub(super) fn is_of_directions(self) -> bool {
+        matches!(self, Metric::Cosine | Metric::Arccos)
+    }
+
     /// The distance of two points with as many coordinates, in 64 bits. O(d).
     pub fn distance(self, a: &[f32], b: &[f32]) -> f64 {
         let differences = a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b));
@@ -76,7 +81,7 @@ impl Metric {
 }
 
 /// The Euclidean length; 1 for the origin, which a division by it leaves where it is.
-fn length(point: &[f32]) -> f64 {
+pub(super) fn length(point: &[f32]) -> f64 {
     match point.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt() {
         0.0 => 1.0,
         length => length,

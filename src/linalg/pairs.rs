@@ -6,14 +6,11 @@ use rayon::prelude::*;
 
 use crate::progress::{Cancelled, Progress};
 
-/// With fewer states all pairs are visited so soon that nobody need be told how far that is.
-const MANY: usize = 40;
-
 /// Visits every pair of states once, a state with itself (then the second argument is `None`) included.
 ///
 /// The pairs run in the rounds of a tournament (the circle method): no state is in two pairs of a round, so both may be
-/// changed without a lock, and each state meets the others in the same order however many threads there are. Where there
-/// are many, the rounds are reported as the progress of `what`.
+/// changed without a lock, and each state meets the others in the same order however many threads there are. The rounds
+/// are the progress of `what`.
 ///
 /// # Errors
 /// The first error of `visit`, after the round in which it came; the computation was told to stop.
@@ -26,7 +23,7 @@ pub(super) fn tournament<T: Send, E: From<Cancelled> + Send>(
     states.par_iter_mut().enumerate().try_for_each(|state| visit(state, None))?;
     // With an odd number, one of an even number of places is empty: its opponent rests.
     let places = count + count % 2;
-    let mut progress = (count >= MANY).then(|| Progress::new(what, places as u64 - 1, "rounds"));
+    let mut progress = Progress::if_long(what, places.max(1) as u64 - 1, "rounds");
     for round in 1..places.max(1) {
         crate::progress::check()?;
         let mut waiting: Vec<Option<(usize, &mut T)>> = states.iter_mut().enumerate().map(Some).collect();
@@ -41,7 +38,7 @@ pub(super) fn tournament<T: Send, E: From<Cancelled> + Send>(
             }
         }
         pairs.into_par_iter().with_max_len(1).try_for_each(|(a, b)| visit(a, Some(b)))?;
-        progress.iter_mut().for_each(|progress| progress.advance(1));
+        progress.advance(1);
     }
     Ok(())
 }
@@ -62,7 +59,7 @@ pub(super) fn nearest_first<T: Send, E: From<Cancelled> + Send>(
     let pairs = (0..count as u32).into_par_iter().flat_map_iter(|a| (a + 1..count as u32).map(move |b| (a, b)));
     let mut pairs: Vec<(f32, u32, u32)> = pairs.map(|(a, b)| (order(a as usize, b as usize), a, b)).collect();
     pairs.par_sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    let mut progress = (count >= MANY).then(|| Progress::new(what, pairs.len() as u64, "blocks"));
+    let mut progress = Progress::if_long(what, pairs.len() as u64, "blocks");
     // Those whose states were in a pair of the round wait for the next one; not too many, or rounds take long to find.
     let mut coming = pairs.into_iter().map(|(_, a, b)| (a as usize, b as usize));
     let mut waiting: Vec<(usize, usize)> = Vec::new();
@@ -83,7 +80,7 @@ pub(super) fn nearest_first<T: Send, E: From<Cancelled> + Send>(
         });
         let visited = round.len() as u64;
         round.into_par_iter().with_max_len(1).try_for_each(|(a, b)| visit(a, Some(b)))?;
-        progress.iter_mut().for_each(|progress| progress.advance(visited));
+        progress.advance(visited);
     }
 }
 

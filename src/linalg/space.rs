@@ -4,12 +4,15 @@
 //! as fast: |x|² + |y|² - 2xy, around the points' mean. That loses digits where two points are much nearer to one
 //! another than to the mean; such pairs are noticed and computed from differences instead. So all distances are good to
 //! about 1e-6 of themselves, copies of a point are at distance 0, and a distance does not depend on what else is computed.
+//! Cosine distances are half the squared distances of the points brought to length 1, around the mean of these: the
+//! difference of 1 and a scalar product would have no digits left for points far from the origin.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::metric::length;
 use super::simd::{Float, WIDTH, Work, dispatch};
 use super::tile::{
     AbsoluteDifference, LANES, LargestDifference, Pairwise, Place, Product, ROWS, Sink, SquaredDifference, Tile, pack,
@@ -41,13 +44,18 @@ pub struct Space<'points> {
     values: Cow<'points, [f32]>,
     /// The points as given, where products are used although differences of these were affordable.
     given: Option<&'points [f32]>,
-    /// The squared length of each row; empty unless products are used for Euclidean distances.
+    /// The squared length of each row; empty unless products are used.
     squared: Vec<f32>,
+    /// Which rows are the origin, whose cosine distance to all others is 1; empty if none is, or the metric is another.
+    origins: Vec<bool>,
     /// What was taken off each row; empty if nothing.
     centre: Vec<f64>,
     /// Multiplied into each value.
     scale: f32,
 }
+
+/// The squared distance of points of length 1 at a right angle.
+const RIGHT_ANGLE: f32 = 2.0;
 
 /// Whether more than a few pairs of points are so near one another, compared with the centre, that digits are lost.
 fn many_near(points: &Points, metric: Metric, centre: &[f64]) -> bool {
@@ -57,7 +65,7 @@ fn many_near(points: &Points, metric: Metric, centre: &[f64]) -> bool {
     let near = |pair: usize| {
         let (a, b) = (pair * rows / PAIRS, (pair * rows / PAIRS + rows / 2 + pair * 7919) % rows);
         let (a, b) = (points.row(a), points.row(b));
-        let scale = |row| if metric == Metric::Arccos { 1.0 / length(row) } else { 1.0 };
+        let scale = |row| if metric.is_of_directions() { 1.0 / length(row) } else { 1.0 };
         let (a_scale, b_scale) = (scale(a), scale(b));
         let (mut apart, mut sum) = (0.0, 0.0);
         for ((&a, &b), centre) in a.iter().zip(b).zip(centre) {
@@ -77,7 +85,6 @@ enum Form {
     Products,
     Absolutes,
     Largest,
-    Cosines,
 }
 
 impl<'points> Space<'points> {
@@ -98,33 +105,40 @@ impl<'points> Space<'points> {
             }
             _ => 1.0,
         };
-        // The mean of unit vectors is not the mean of the points, but any centre will do.
         let centre = match metric {
+            Metric::Cosine | Metric::Arccos => columns::mean_direction(points),
             Metric::Euclidean if columns > FEW_COLUMNS => columns::means(points),
             _ => vec![0.0; columns],
         };
         let form = match metric {
             Metric::Cityblock => Form::Absolutes,
             Metric::Chebyshev => Form::Largest,
-            Metric::Cosine => Form::Cosines,
             _ if columns <= FEW_COLUMNS || (columns <= SOME_COLUMNS && many_near(points, metric, &centre)) => {
                 Form::Squares
             }
             _ => Form::Products,
         };
-        let centre = if form == Form::Products { centre } else { Vec::new() };
-        let mut space = Space {
+        // Directions are rounded when they are brought to length 1: around their mean, that matters less.
+        let centred = form == Form::Products || metric.is_of_directions();
+        let centre = if centred { centre } else { Vec::new() };
+        let mut space = Space::empty(metric, form, columns, centre, scale);
+        space.prepare(points)?;
+        Ok(space)
+    }
+
+    /// No points yet.
+    fn empty(metric: Metric, form: Form, columns: usize, centre: Vec<f64>, scale: f32) -> Self {
+        Space {
             metric,
             form,
             columns,
             values: Cow::Borrowed(&[]),
             given: None,
             squared: Vec::new(),
+            origins: Vec::new(),
             centre,
             scale,
-        };
-        space.prepare(points)?;
-        Ok(space)
+        }
     }
 
     /// Other points, prepared in the same way, so that their distances to these can be had.
@@ -136,23 +150,14 @@ impl<'points> Space<'points> {
             let (found, expected) = (points.columns(), self.columns);
             return Err(LinalgError::Shape { operation: "distances", name: "a point", found, expected });
         }
-        let mut space = Space {
-            metric: self.metric,
-            form: self.form,
-            columns: self.columns,
-            values: Cow::Borrowed(&[]),
-            given: None,
-            squared: Vec::new(),
-            centre: self.centre.clone(),
-            scale: self.scale,
-        };
+        let mut space = Space::empty(self.metric, self.form, self.columns, self.centre.clone(), self.scale);
         space.prepare(points)?;
         Ok(space)
     }
 
     fn prepare(&mut self, points: &'points Points) -> Result<(), LinalgError> {
         let columns = self.columns;
-        let normalise = matches!(self.metric, Metric::Cosine | Metric::Arccos);
+        let normalise = self.metric.is_of_directions();
         if !normalise && self.centre.is_empty() && self.scale == 1.0 {
             self.values = Cow::Borrowed(points.as_slice());
         } else {
@@ -166,7 +171,10 @@ impl<'points> Space<'points> {
                         values.iter_mut().zip(row).for_each(|(value, &x)| *value = (f64::from(x) * scale) as f32);
                     } else {
                         for ((value, &x), centre) in values.iter_mut().zip(row).zip(centre) {
-                            *value = ((f64::from(x) - centre) * scale) as f32;
+                            // The centre of directions is one of points of length 1.
+                            let (x, around) =
+                                if normalise { (f64::from(x) * scale, 1.0) } else { (f64::from(x), scale) };
+                            *value = ((x - centre) * around) as f32;
                         }
                     }
                 }
@@ -174,6 +182,11 @@ impl<'points> Space<'points> {
             self.values = Cow::Owned(values);
         }
         self.square_rows();
+        if self.metric == Metric::Cosine {
+            let is_origin = |row: &[f32]| row.iter().all(|&value| value == 0.0);
+            let origins: Vec<bool> = points.as_slice().par_chunks(columns).map(is_origin).collect();
+            self.origins = if origins.contains(&true) { origins } else { Vec::new() };
+        }
         if self.form == Form::Products && self.columns <= SOME_COLUMNS && !normalise && self.scale == 1.0 {
             self.given = Some(points.as_slice());
         }
@@ -194,31 +207,22 @@ impl<'points> Space<'points> {
     }
 
     /// Points whose coordinates are prepared already; their squared lengths are as well, or none are needed.
-    fn of_prepared(&self, values: Vec<f32>, squared: Vec<f32>) -> Space<'static> {
-        Space {
-            metric: self.metric,
-            form: self.form,
-            columns: self.columns,
-            values: Cow::Owned(values),
-            given: None,
-            squared,
-            centre: self.centre.clone(),
-            scale: self.scale,
-        }
+    fn of_prepared(&self, values: Vec<f32>, squared: Vec<f32>, origins: Vec<bool>) -> Space<'static> {
+        let empty = Space::empty(self.metric, self.form, self.columns, self.centre.clone(), self.scale);
+        Space { values: Cow::Owned(values), squared, origins, ..empty }
     }
 
     /// Points of which nothing but Euclidean distances from differences is wanted.
     pub(super) fn of_differences(columns: usize, values: Vec<f32>) -> Space<'static> {
-        let (metric, form, values) = (Metric::Euclidean, Form::Squares, Cow::Owned(values));
-        Space { metric, form, columns, values, given: None, squared: Vec::new(), centre: Vec::new(), scale: 1.0 }
+        let empty = Space::empty(Metric::Euclidean, Form::Squares, columns, Vec::new(), 1.0);
+        Space { values: Cow::Owned(values), ..empty }
     }
 
     /// The same points for distances that no rounding of prepared coordinates touches, where that is affordable.
     pub(super) fn as_given(&self) -> Option<Space<'points>> {
         let values = Cow::Borrowed(self.given?);
-        let (metric, columns, scale) = (self.metric, self.columns, self.scale);
-        let (form, given) = (Form::Squares, None);
-        Some(Space { metric, form, columns, values, given, squared: Vec::new(), centre: Vec::new(), scale })
+        let empty = Space::empty(self.metric, Form::Squares, self.columns, Vec::new(), self.scale);
+        Some(Space { values, ..empty })
     }
 
     /// Some of the points, in this order.
@@ -230,11 +234,7 @@ impl<'points> Space<'points> {
                 values.copy_from_slice(self.row(point as usize));
             }
         });
-        let squared = match self.form {
-            Form::Products => points.iter().map(|&point| self.squared[point as usize]).collect(),
-            _ => Vec::new(),
-        };
-        self.of_prepared(values, squared)
+        self.of_prepared(values, some_of(&self.squared, points), some_of(&self.origins, points))
     }
 
     /// Some of the points; where distances come from products they are moved by `centre`, which changes no distance and
@@ -249,7 +249,7 @@ impl<'points> Space<'points> {
         }
         let mut squared = vec![0.0; points.len()];
         dispatch(SquaredLengths { columns: self.columns, rows: &values, out: &mut squared });
-        self.of_prepared(values, squared)
+        self.of_prepared(values, squared, some_of(&self.origins, points))
     }
 
     /// The mean of each group of points, none of them empty.
@@ -262,7 +262,7 @@ impl<'points> Space<'points> {
             let count = group.len() as f64;
             sums.into_iter().map(move |sum| (sum / count) as f32)
         };
-        let mut means = self.of_prepared(groups.par_iter().flat_map_iter(mean).collect(), Vec::new());
+        let mut means = self.of_prepared(groups.par_iter().flat_map_iter(mean).collect(), Vec::new(), Vec::new());
         means.square_rows();
         means
     }
@@ -287,26 +287,29 @@ impl<'points> Space<'points> {
     /// # Panics
     /// As indexing a slice: `a` and `b` must be below [`Space::rows`].
     pub fn distance(&self, a: usize, b: usize) -> f64 {
-        self.distance_between(self.row(a), self.row(b))
-    }
-
-    fn distance_between(&self, a: &[f32], b: &[f32]) -> f64 {
-        let metric = if self.metric == Metric::Arccos { Metric::Euclidean } else { self.metric };
-        metric.distance(a, b) / f64::from(self.scale)
+        let metric = if self.metric.is_of_directions() { Metric::Euclidean } else { self.metric };
+        let distance = metric.distance(self.row(a), self.row(b)) / f64::from(self.scale);
+        match self.metric {
+            Metric::Cosine if a != b && (is(&self.origins, a) || is(&self.origins, b)) => 1.0,
+            Metric::Cosine => (0.5 * distance * distance).min(2.0),
+            _ => distance,
+        }
     }
 
     pub(super) fn row(&self, index: usize) -> &[f32] {
         &self.values[index * self.columns..(index + 1) * self.columns]
     }
 
-    /// What any Euclidean distance may be off by because prepared coordinates are rounded.
+    /// What any distance but cityblock and Chebyshev's may be off by because prepared coordinates are rounded.
     pub(crate) fn rounding(&self) -> f64 {
         if matches!(self.values, Cow::Borrowed(_)) {
             return 0.0;
         }
         let squared = |row: &[f32]| row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
         let longest = self.values.par_chunks(self.columns).map(squared).reduce(|| 0.0, f64::max).sqrt();
-        f64::from(f32::EPSILON) * longest / f64::from(self.scale)
+        // Half of a squared distance of at most 2 is off by twice as much.
+        let times = if self.metric == Metric::Cosine { 2.0 } else { 1.0 };
+        times * f64::from(f32::EPSILON) * longest / f64::from(self.scale)
     }
 
     /// The distances from point `row` to the points `first`, `first + 1` and so on, one for each place of `out`. O(d) for
@@ -317,17 +320,28 @@ impl<'points> Space<'points> {
     pub fn distances_from(&self, row: usize, first: usize, out: &mut [f32]) {
         let others = &self.values[first * self.columns..(first + out.len()) * self.columns];
         self.one_to_many(self.row(row), others.chunks_exact(self.columns), out);
+        if !self.origins.is_empty() {
+            for (other, distance) in (first..).zip(out) {
+                self.heed_origins(row, self, other, distance);
+            }
+        }
     }
 
     /// The distances from point `row` to some points of another space that was prepared in the same way. O(d) for each, on
-    /// one thread; cosine distances, which lose digits near 0, in 64 bits.
+    /// one thread.
     pub(super) fn distances_to(&self, row: usize, others: &Space, points: &[u32], out: &mut [f32]) {
-        if self.form == Form::Cosines {
-            for (distance, &point) in out.iter_mut().zip(points) {
-                *distance = self.distance_between(self.row(row), others.row(point as usize)) as f32;
+        self.one_to_many(self.row(row), points.iter().map(|&point| others.row(point as usize)), out);
+        if !self.origins.is_empty() || !others.origins.is_empty() {
+            for (&other, distance) in points.iter().zip(out) {
+                self.heed_origins(row, others, other as usize, distance);
             }
-        } else {
-            self.one_to_many(self.row(row), points.iter().map(|&point| others.row(point as usize)), out);
+        }
+    }
+
+    fn heed_origins(&self, row: usize, others: &Space, other: usize, distance: &mut f32) {
+        let itself = std::ptr::eq(self, others) && row == other;
+        if !itself && (is(&self.origins, row) || is(&others.origins, other)) {
+            *distance = 1.0;
         }
     }
 
@@ -337,16 +351,8 @@ impl<'points> Space<'points> {
             Form::Squares | Form::Products => dispatch(OneToMany { pairwise: SquaredDifference, row, others, out }),
             Form::Absolutes => dispatch(OneToMany { pairwise: AbsoluteDifference, row, others, out }),
             Form::Largest => dispatch(OneToMany { pairwise: LargestDifference, row, others, out }),
-            Form::Cosines => dispatch(OneToMany { pairwise: Product, row, others, out }),
         }
-        let unscale = 1.0 / self.scale;
-        for distance in out {
-            *distance = match self.form {
-                Form::Squares | Form::Products => distance.sqrt(),
-                Form::Absolutes | Form::Largest => *distance,
-                Form::Cosines => (1.0 - *distance).clamp(0.0, 2.0),
-            } * unscale;
-        }
+        out.iter_mut().for_each(|order| *order = self.distance_of_order(*order));
     }
 
     /// Gives the distances between the points in `rows` and the points in `columns` of `others`, prepared in the same
@@ -368,16 +374,30 @@ impl<'points> Space<'points> {
         let mut other = Vec::new();
         if form == Form::Products {
             // Lanes beyond the last point are infinitely far.
-            other.extend_from_slice(&others.squared[columns]);
+            other.extend_from_slice(&others.squared[columns.clone()]);
             other.resize(other.len().next_multiple_of(LANES), f32::INFINITY);
         }
-        let own = if form == Form::Products { &self.squared[rows] } else { &[] };
-        let unscale = 1.0 / self.scale;
-        let mut sink =
-            Finished { form, finish, columns: width, own_rows, other_rows, own, other: &other, unscale, sink };
+        let own = if form == Form::Products { &self.squared[rows.clone()] } else { &[] };
+        let (metric, unscale) = (self.metric, 1.0 / self.scale);
+        let starts = std::ptr::eq(self, others).then_some((rows.start, columns.start));
+        let origins = [self.origins.get(rows).unwrap_or(&[]), others.origins.get(columns).unwrap_or(&[])];
+        let mut sink = Finished {
+            metric,
+            form,
+            finish,
+            columns: width,
+            own_rows,
+            other_rows,
+            own,
+            other: &other,
+            origins,
+            starts,
+            unscale,
+            sink,
+        };
         match form {
             Form::Squares => tiles(SquaredDifference, own_rows, width, panels, count, &mut sink),
-            Form::Products | Form::Cosines => tiles(Product, own_rows, width, panels, count, &mut sink),
+            Form::Products => tiles(Product, own_rows, width, panels, count, &mut sink),
             Form::Absolutes => tiles(AbsoluteDifference, own_rows, width, panels, count, &mut sink),
             Form::Largest => tiles(LargestDifference, own_rows, width, panels, count, &mut sink),
         }
@@ -388,29 +408,21 @@ impl<'points> Space<'points> {
         &self.values
     }
 
-    /// The same points, with their angles in place of cosine distances: these grow together, and angles are the better
-    /// ones to sum, compare and move.
+    /// The same points, with the distances of points of length 1 in place of cosine distances: these grow together, and the
+    /// former are the better ones to sum, compare and move.
     pub(super) fn as_directions(&self) -> Space<'_> {
-        let (metric, form) = match self.metric {
-            Metric::Cosine if self.columns <= FEW_COLUMNS => (Metric::Arccos, Form::Squares),
-            Metric::Cosine => (Metric::Arccos, Form::Products),
-            metric => (metric, self.form),
-        };
-        let (columns, scale) = (self.columns, self.scale);
-        let (values, squared, centre) = (Cow::Borrowed(&*self.values), self.squared.clone(), self.centre.clone());
-        let mut space = Space { metric, form, columns, values, given: None, squared, centre, scale };
-        if space.squared.is_empty() {
-            space.square_rows();
-        }
-        space
+        let metric = if self.metric == Metric::Cosine { Metric::Arccos } else { self.metric };
+        let empty = Space::empty(metric, self.form, self.columns, self.centre.clone(), self.scale);
+        Space { values: Cow::Borrowed(&*self.values), squared: self.squared.clone(), ..empty }
     }
 
     /// Turns what [`Finish::Order`] gave into a distance.
     pub(super) fn distance_of_order(&self, order: f32) -> f32 {
         match self.form {
+            _ if self.metric == Metric::Cosine => (0.5 * order).min(2.0),
             Form::Squares | Form::Products => order.sqrt() / self.scale,
             Form::Absolutes => order / self.scale,
-            Form::Largest | Form::Cosines => order,
+            Form::Largest => order,
         }
     }
 
@@ -421,10 +433,24 @@ impl<'points> Space<'points> {
         }
         let scaled = f64::from(distance) * f64::from(self.scale);
         match self.form {
+            _ if self.metric == Metric::Cosine => 2.0 * distance,
             Form::Squares | Form::Products => (scaled * scaled) as f32,
             Form::Absolutes => scaled as f32,
-            Form::Largest | Form::Cosines => distance,
+            Form::Largest => distance,
         }
+    }
+}
+
+/// Whether row `index` is marked, where marks are there at all.
+fn is(marks: &[bool], index: usize) -> bool {
+    marks.get(index).is_some_and(|&mark| mark)
+}
+
+/// Some of the values; none of none.
+fn some_of<T: Copy>(values: &[T], points: &[u32]) -> Vec<T> {
+    match values.is_empty() {
+        true => Vec::new(),
+        false => points.iter().map(|&point| values[point as usize]).collect(),
     }
 }
 
@@ -439,6 +465,7 @@ pub(super) enum Finish {
 
 /// Turns sums over coordinates into distances, and hands them on.
 struct Finished<'work, S> {
+    metric: Metric,
     form: Form,
     finish: Finish,
     columns: usize,
@@ -447,6 +474,10 @@ struct Finished<'work, S> {
     /// The squared lengths of the rows, and of the points in the lanes.
     own: &'work [f32],
     other: &'work [f32],
+    /// Which of the rows and of the points in the lanes are the origin; empty if none can be.
+    origins: [&'work [bool]; 2],
+    /// Where the rows and the lanes start, if they are the same points.
+    starts: Option<(usize, usize)>,
     unscale: f32,
     sink: &'work mut S,
 }
@@ -483,15 +514,22 @@ impl<S: Sink> Sink for Finished<'_, S> {
                     }
                 }
             }
-            if self.form == Form::Cosines {
-                for lanes in lanes.as_chunks_mut::<WIDTH>().0 {
-                    V::splat(1.0).subtract(V::load(lanes)).maximum(zero).store(lanes);
+            if self.origins.iter().any(|origins| !origins.is_empty()) {
+                let row = place.row + row;
+                let own = is(self.origins[0], row);
+                for (point, order) in (place.panel * LANES..).zip(lanes.iter_mut()) {
+                    let itself = self.starts.is_some_and(|(rows, lanes)| rows + row == lanes + point);
+                    *order = if !itself && (own || is(self.origins[1], point)) { RIGHT_ANGLE } else { *order };
                 }
             }
             if self.finish == Finish::Distance {
                 for lanes in lanes.as_chunks_mut::<WIDTH>().0 {
                     let mut value = V::load(lanes);
-                    if matches!(self.form, Form::Squares | Form::Products) {
+                    if self.metric == Metric::Cosine {
+                        // Half of it, and at most 2.
+                        value = zero.multiply_add(value, V::splat(-0.5)).maximum(V::splat(-2.0));
+                        value = zero.subtract(value);
+                    } else if matches!(self.form, Form::Squares | Form::Products) {
                         value = value.root();
                     }
                     zero.multiply_add(value, unscale).store(lanes);
@@ -576,14 +614,6 @@ pub(super) fn zeros(operation: &'static str, count: usize) -> Result<Vec<f32>, L
     values.try_reserve_exact(count).map_err(|_| LinalgError::Memory { operation, bytes })?;
     values.resize(count, 0.0);
     Ok(values)
-}
-
-/// The Euclidean length; 1 for the origin, which a division by it leaves where it is.
-fn length(row: &[f32]) -> f64 {
-    match row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt() {
-        0.0 => 1.0,
-        length => length,
-    }
 }
 
 const _: () = assert!(BLOCK.is_multiple_of(LANES) && BLOCK.is_multiple_of(ROWS));

@@ -9,6 +9,7 @@ use super::simd::Float;
 use super::space::{BLOCK, Finish};
 use super::tile::{LANES, Place, ROWS, Sink, Tile};
 use super::{LinalgError, Space};
+use crate::progress::{self, SharedProgress};
 
 /// Up to so many bytes of sums are kept at once, so that each distance need be computed only once; beyond that each is
 /// computed twice, and memory is O(n) however many groups there are.
@@ -95,14 +96,16 @@ fn one_by_one<R: Send>(
     blocks: Vec<Range<usize>>,
     each: impl Fn(usize, &[f64]) -> R + Sync,
 ) -> Result<Vec<R>, LinalgError> {
+    let progress = SharedProgress::if_long("distances", space.rows() as u64, "points");
     let of_block = |block: &Range<usize>| {
         let mut sums = Sums::new(block.clone(), groups.total);
         let mut panels = Vec::new();
         for rows in &blocks {
-            crate::progress::check()?;
+            progress::check()?;
             let mut sink = Lanes { groups, first_row: rows.start, lanes: &mut sums };
             space.block(rows.clone(), space, block.clone(), Finish::Distance, &mut panels, &mut sink);
         }
+        progress.advance(block.len() as u64);
         Ok(sums.finish(&each).collect::<Vec<R>>())
     };
     let results: Vec<Vec<R>> = blocks.par_iter().with_max_len(1).map(of_block).collect::<Result<_, LinalgError>>()?;

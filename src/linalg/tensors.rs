@@ -21,8 +21,10 @@ const FROM_DIFFERENCES: i64 = 2;
 pub struct TensorSpace {
     metric: Metric,
     rows: usize,
-    /// rows x d, 32 bits; of length 1 for cosine and arccos.
+    /// rows x d, 32 bits; of length 1, around `centre`, for cosine and arccos.
     values: Tensor,
+    /// 1 x d, 64 bits: the mean of the rows of length 1; nothing for other metrics.
+    centre: Option<Tensor>,
 }
 
 impl TensorSpace {
@@ -40,15 +42,20 @@ impl TensorSpace {
             return Err(failed(format!("points is a matrix of size {size:?}, rows and columns are needed")));
         }
         let prepare = || {
-            let values = points.f_detach()?.f_to_kind(Kind::Float)?;
+            let values = points.f_detach()?.f_to_kind(Kind::Float)?.f_contiguous()?;
             let all_finite = bool::try_from(&values.f_isfinite()?.f_all()?)?;
-            Ok((prepared(&values, metric)?, all_finite))
+            if !metric.is_of_directions() {
+                return Ok((values, None, all_finite));
+            }
+            let directions = directions(&values)?;
+            let centre = directions.f_mean_dim([0_i64].as_slice(), true, Kind::Double)?;
+            Ok((directions.f_sub(&centre)?.f_to_kind(Kind::Float)?, Some(centre), all_finite))
         };
-        let (values, all_finite) = prepare().map_err(|error| backend(OPERATION, &error))?;
+        let (values, centre, all_finite) = prepare().map_err(|error| backend(OPERATION, &error))?;
         if !all_finite {
             return Err(failed("points has a number that is not finite".to_owned()));
         }
-        Ok(TensorSpace { metric, rows: rows as usize, values })
+        Ok(TensorSpace { metric, rows: rows as usize, values, centre })
     }
 
     /// How many points there are.
@@ -95,10 +102,11 @@ impl TensorSpace {
     /// `centres` has another number of columns or is elsewhere; libtorch ran out of memory; the computation was told to
     /// stop.
     pub fn nearest(&self, centres: &Tensor) -> Result<Vec<u32>, LinalgError> {
-        let centres = centres
-            .f_to_kind(Kind::Float)
-            .and_then(|centres| prepared(&centres, self.metric))
-            .map_err(|error| backend(OPERATION, &error))?;
+        let prepare = || match &self.centre {
+            Some(centre) => directions(centres)?.f_sub(centre)?.f_to_kind(Kind::Float),
+            None => centres.f_to_kind(Kind::Float),
+        };
+        let centres = prepare().map_err(|error| backend(OPERATION, &error))?;
         let mut labels = Vec::with_capacity(self.rows);
         for (first, count) in self.blocks(centres.size().first().map_or(1, |&count| count as usize)) {
             crate::progress::check()?;
@@ -126,6 +134,8 @@ impl TensorSpace {
             crate::progress::check()?;
             let sum = || {
                 let distances = self.distances(first, count, &self.values)?;
+                // The origin too is at 0 from itself.
+                let _ = distances.f_narrow(1, first, count)?.f_fill_diagonal_(0.0, false)?;
                 let sums = sorted.iter().map(|grouping| grouping.sums(&distances)).collect::<Result<Vec<_>, _>>()?;
                 Vec::<f64>::try_from(Tensor::f_cat(&sums, 1)?.f_flatten(0, -1)?)
             };
@@ -149,26 +159,22 @@ impl TensorSpace {
             Metric::Cityblock => 1.0,
             Metric::Chebyshev => f64::INFINITY,
         };
-        match self.metric {
-            // In 64 bits, as near 0 the digits are lost otherwise.
-            Metric::Cosine => {
-                let products = rows.f_to_kind(Kind::Double)?.f_matmul(&others.f_to_kind(Kind::Double)?.f_t_()?)?;
-                products.f_neg()?.f_add_scalar(1.0)?.f_clamp(0.0, 2.0)?.f_to_kind(Kind::Float)
-            }
-            _ => Tensor::f_cdist(&rows, others, power, FROM_DIFFERENCES),
-        }
+        let mut distances = Tensor::f_cdist(&rows, others, power, FROM_DIFFERENCES)?;
+        let (Metric::Cosine, Some(centre)) = (self.metric, &self.centre) else { return Ok(distances) };
+        let mut cosine = distances.f_square_()?.f_multiply_scalar_(0.5)?.f_clamp_(0.0, 2.0)?;
+        // The origin, which has no direction, is at 1 from all others.
+        let origin = centre.f_neg()?.f_to_kind(Kind::Float)?;
+        let [own, other] = [&rows, others].map(|points| points.f_eq_tensor(&origin)?.f_all_dim(1, true));
+        let undefined = own?.f_logical_or(&other?.f_t_()?)?;
+        cosine.f_masked_fill_(&undefined, 1.0)
     }
 }
 
-/// Rows of length 1 where the metric compares directions; the origin stays.
-fn prepared(values: &Tensor, metric: Metric) -> Result<Tensor, TchError> {
-    if !matches!(metric, Metric::Cosine | Metric::Arccos) {
-        return values.f_contiguous();
-    }
+/// Rows of length 1; the origin stays. In 64 bits.
+fn directions(values: &Tensor) -> Result<Tensor, TchError> {
     let values = values.f_to_kind(Kind::Double)?;
     let lengths = values.f_square()?.f_sum_dim_intlist([1_i64].as_slice(), true, Kind::Double)?.f_sqrt()?;
-    let lengths = lengths.f_masked_fill(&lengths.f_eq(0.0)?, 1.0)?;
-    values.f_div(&lengths)?.f_to_kind(Kind::Float)
+    values.f_div(&lengths.f_masked_fill(&lengths.f_eq(0.0)?, 1.0)?)
 }
 
 /// The points in the order of their groups.

@@ -17,13 +17,12 @@ use super::unite::Sets;
 use crate::cluster::ClusterError;
 use crate::linalg::{self, Floors, Metric, Neighbours, Space};
 use crate::points::Points;
+use crate::progress::{self, Progress};
 
 /// Neighbours listed at least: more cost little and leave less to search.
 const MIN_LISTED: usize = 16;
 /// What a 32-bit distance may be off by, as a share of it: ten times what it is.
 const SLACK: f64 = 1e-4;
-/// What a 32-bit cosine distance may be off by, as it is the difference of numbers around 1.
-const COSINE_SLACK: f64 = 4e-6;
 
 /// The minimum spanning tree, sorted. There are at least two points and `min_samples`; `min_samples` counts the point
 /// itself. O(n² d), memory O(n (d + `min_samples`)).
@@ -35,8 +34,12 @@ pub(super) fn spanning_tree(
 ) -> Result<Vec<Edge>, ClusterError> {
     let (graph, mut floors) = Graph::new(points, metric, min_samples, alpha)?;
     let mut forest = Forest::new(graph);
+    let mut progress = Progress::if_long("spanning tree", points.rows() as u64 - 1, "edges");
+    let mut told = 0;
     while forest.groups() > 1 {
-        crate::progress::check()?;
+        progress::check()?;
+        progress.advance((forest.tree.len() - told) as u64);
+        told = forest.tree.len();
         if !forest.join_certain() {
             forest.search(&mut floors)?;
         }
@@ -64,10 +67,7 @@ impl<'points> Graph<'points> {
     ) -> Result<(Self, Floors), ClusterError> {
         let listed = MIN_LISTED.max(min_samples - 1);
         let space = Space::new(points, metric)?;
-        let slack = match metric {
-            Metric::Cosine => COSINE_SLACK,
-            _ => f64::from(f32::MIN_POSITIVE) + space.rounding(),
-        };
+        let slack = f64::from(f32::MIN_POSITIVE) + space.rounding();
         let (neighbours, floors) = linalg::nearest_and_floors(space, listed)?;
         let mut graph = Graph { points, metric, alpha, slack, cores: Vec::new(), neighbours };
         let core = |row| if min_samples < 2 { 0.0 } else { graph.core(row, min_samples - 2) };

@@ -13,6 +13,7 @@ use crate::linalg::neighbours::{Lists, Neighbours, Offer, measure, reordered};
 use crate::linalg::products::row_products;
 use crate::linalg::space::{BLOCK, Finish};
 use crate::linalg::{LinalgError, Space};
+use crate::progress::{self, SharedProgress};
 
 /// Points of a cell, on average.
 const CELL: usize = 128;
@@ -118,6 +119,7 @@ impl Cells {
     /// Compares each cell with the `nearest` ones, as far as that was not done; tells how many pairs of points that were.
     pub(super) fn compare(&mut self, space: &Space, nearest: usize) -> Result<usize, LinalgError> {
         let todo = self.mark_nearest(nearest);
+        let progress = SharedProgress::if_long("neighbours in cells", todo.len() as u64, "cells");
         let cells = todo.par_iter().enumerate().with_max_len(1);
         let pairs = cells.map_init(Vec::new, |panels, (cell, others)| {
             let range = &self.ranges[cell];
@@ -126,7 +128,7 @@ impl Cells {
             let own = space.select_around(&self.points[range.clone()], centre);
             let mut pairs = 0;
             for &other in others {
-                crate::progress::check()?;
+                progress::check()?;
                 let lanes = self.ranges[other].clone();
                 let near = space.select_around(&self.points[lanes.clone()], centre);
                 let mut rows = self.lists_of(cell);
@@ -139,6 +141,7 @@ impl Cells {
                 own.block(0..range.len(), &near, 0..count, Finish::Order, panels, &mut sink);
                 pairs += range.len() * count;
             }
+            progress.advance(1);
             Ok(pairs)
         });
         pairs.try_reduce(|| 0, |a, b| Ok(a + b))
@@ -154,7 +157,7 @@ impl Cells {
         let mut compared_places = std::mem::take(&mut self.compared_places);
         let cells = compared_places.par_iter_mut().enumerate().with_max_len(1);
         let pairs = cells.map_init(Vec::new, |panels, (cell, compared)| {
-            crate::progress::check()?;
+            progress::check()?;
             let range = self.ranges[cell].clone();
             let mut known = vec![false; self.points.len()];
             for &other in &self.compared[cell] {

@@ -14,6 +14,8 @@ const SMOOTH_K_TOLERANCE: f64 = 1e-5;
 const MIN_K_DIST_SCALE: f64 = 1e-3;
 /// Halvings of the interval of sigma.
 const ROUNDS: usize = 64;
+/// Cosine distances from here on are those of opposite directions, to within rounding.
+const OPPOSITE: f32 = 2.0 - 1e-6;
 /// Rows given to one task.
 const ROWS_PER_CHUNK: usize = 256;
 
@@ -48,7 +50,7 @@ impl Nearest {
     /// directions under the cosine distance.
     pub(super) fn disconnected(mut self, metric: Metric) -> Nearest {
         if metric == Metric::Cosine {
-            for distance in self.distances.iter_mut().filter(|distance| **distance >= 2.0) {
+            for distance in self.distances.iter_mut().filter(|distance| **distance >= OPPOSITE) {
                 *distance = f32::INFINITY;
             }
         }

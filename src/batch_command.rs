@@ -88,9 +88,8 @@ fn watch(cancel: Cancel, finished: &AtomicBool) {
 /// `report embed`
 #[derive(Debug, Args)]
 pub struct EmbedArguments {
-    /// A dataset whose images are embedded, by name
-    #[arg(long, value_name = "NAME", required_unless_present = "tensors", conflicts_with = "tensors")]
-    dataset: Option<String>,
+    #[command(flatten)]
+    source: EmbedSource,
     /// Which of its images
     #[arg(long, value_name = "PARTITION", default_value = "test", value_parser = PARTITIONS.to_vec())]
     partition: String,
@@ -100,22 +99,19 @@ pub struct EmbedArguments {
     /// The seed of that choice
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
-    /// Images that are preprocessed already: `.npy`, n x 3 x height x width
-    #[arg(long, value_name = "FILE")]
-    tensors: Option<PathBuf>,
     /// The encoder, by name; `report encoders` lists them
     #[arg(long, value_name = "NAME")]
     encoder: String,
     /// Where the network runs [default: the first GPU, or else the processor]
     #[arg(long, value_name = "auto|cpu|cuda:N")]
     device: Option<String>,
-    /// Images that go through the network at once [default: 64]
+    /// Images that are taken together: a GPU takes them at once, a processor a few at a time [default: 64]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Numbers that the network computes with
+    /// Numbers that the network computes with; auto takes bf16 where the device has it and vectors stay within 2 %
     #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = PRECISIONS.to_vec())]
     precision: String,
-    /// Where the vectors go, a row an image, `.npy` or `.parquet`
+    /// Where the vectors go, a row an image: `.npy`, `.parquet`, or `.npz` with the labels beside them
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Where the labels of the dataset go
@@ -123,12 +119,30 @@ pub struct EmbedArguments {
     save_labels: Option<PathBuf>,
 }
 
+/// Where the images come from.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct EmbedSource {
+    /// A dataset whose images are embedded, by name
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// A folder of image files, each subfolder a class
+    #[arg(long, value_name = "FOLDER")]
+    images: Option<PathBuf>,
+    /// Images that are preprocessed already: `.npy`, n x 3 x height x width
+    #[arg(long, value_name = "FILE")]
+    tensors: Option<PathBuf>,
+}
+
 impl From<EmbedArguments> for Job {
     fn from(arguments: EmbedArguments) -> Job {
-        let EmbedArguments { dataset, partition, samples, seed, tensors, encoder, device, batch, .. } = arguments;
-        let source = match tensors {
-            Some(path) => Images::Tensors(path),
-            None => Images::Dataset { name: dataset.unwrap_or_default(), partition, samples, seed },
+        let EmbedArguments { source, partition, samples, seed, encoder, device, batch, .. } = arguments;
+        let source = match source {
+            EmbedSource { tensors: Some(path), .. } => Images::Tensors(path),
+            EmbedSource { images: Some(path), .. } => Images::Folder { path, samples, seed },
+            EmbedSource { dataset, .. } => {
+                Images::Dataset { name: dataset.unwrap_or_default(), partition, samples, seed }
+            }
         };
         let EmbedArguments { precision, output, save_labels, .. } = arguments;
         Job::Embed(batch_job::Embed { source, encoder, device, batch, precision, output, save_labels })
@@ -138,12 +152,12 @@ impl From<EmbedArguments> for Job {
 /// `report reduce`
 #[derive(Debug, Args)]
 pub struct ReduceArguments {
-    /// The points, a row each: `.npy`, or Parquet with a column for each dimension or one column of lists
+    /// The points, a row each: `.npy`; Parquet with a column for each dimension or one column of lists; `embeddings` in `.npz`
     input: PathBuf,
     /// How
     #[arg(long, value_name = "METHOD", value_parser = REDUCERS.to_vec())]
     method: String,
-    /// Where the result goes, `.npy` or `.parquet`; of knn-graph the rows of the neighbours
+    /// Where the result goes, `.npy`, `.npz` or `.parquet`; of knn-graph the rows of the neighbours
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// pca: write the principal axes, a row each
@@ -212,7 +226,7 @@ struct ReduceParameters {
 /// `report cluster`
 #[derive(Debug, Args)]
 pub struct ClusterArguments {
-    /// The points, a row each: `.npy`, or Parquet with a column for each dimension or one column of lists
+    /// The points, a row each: `.npy`; Parquet with a column for each dimension or one column of lists; `embeddings` in `.npz`
     input: PathBuf,
     /// How
     #[arg(long, value_name = "METHOD", value_parser = CLUSTERERS.to_vec())]

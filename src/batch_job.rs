@@ -82,6 +82,15 @@ pub enum Images {
         /// The seed that they are drawn with.
         seed: u64,
     },
+    /// Image files in a folder, a subfolder a class.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// So many of them, or all.
+        samples: Option<usize>,
+        /// The seed that they are drawn with.
+        seed: u64,
+    },
     /// An array of n × 3 × height × width numbers, as the encoder takes them.
     Tensors(PathBuf),
 }
@@ -181,7 +190,7 @@ impl Saved {
 }
 
 /// Numbers that a network computes with.
-pub const PRECISIONS: &[&str] = &["f32", "bf16"];
+pub const PRECISIONS: &[&str] = &["f32", "bf16", "auto"];
 /// Parts of a dataset.
 pub const PARTITIONS: &[&str] = &["test", "train"];
 /// Methods of [`Reduce`].

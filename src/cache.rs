@@ -6,9 +6,12 @@
 #![allow(dead_code, reason = "each half uses a part")]
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use memmap2::Mmap;
 
 use crate::channel::CACHE_DIR;
 use crate::fs::{self, FsError, Lock};
@@ -37,9 +40,24 @@ pub struct Cache {
 #[derive(Debug)]
 pub enum Entry {
     /// The content, verified.
-    Hit(Vec<u8>),
+    Hit(Content),
     /// There is none; who holds this, and nobody else, may store it.
     Miss(Slot),
+}
+
+/// The content of an entry: a part of its file, mapped into memory.
+#[derive(Debug)]
+pub struct Content {
+    file: Mmap,
+    start: usize,
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.file[self.start..]
+    }
 }
 
 /// An entry as it lies on disk; its content is not read.
@@ -83,11 +101,15 @@ impl Cache {
     ///
     /// # Errors
     /// The file is there but cannot be read.
-    pub fn get(&self, kind: &str, key: &str) -> Result<Option<Vec<u8>>, CacheError> {
+    pub fn get(&self, kind: &str, key: &str) -> Result<Option<Content>, CacheError> {
         let path = self.path(kind, key);
-        let Some(mut bytes) = fs::read_if_there(&path)? else { return Ok(None) };
-        match start_of_content(&bytes, key) {
-            Ok(start) => Ok(Some(bytes.split_off(start))),
+        let file = match File::open(&path).and_then(|file| map(&file)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(FsError::io("cannot be read", &path, error).into()),
+        };
+        match start_of_content(&file, key) {
+            Ok(start) => Ok(Some(Content { file, start })),
             Err(damage) => {
                 eprintln!("warning: {}: {damage}; it is made again", path.display());
                 Ok(None)
@@ -174,6 +196,12 @@ impl Drop for Slot {
     }
 }
 
+#[allow(unsafe_code, reason = "a file that is mapped must not change, which no compiler can check")]
+fn map(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: entries are written under another name and renamed, and deleted as a whole; nothing changes their bytes.
+    unsafe { Mmap::map(file) }
+}
+
 /// The key of the entry in a file, or what of it is in the first bytes; none if it is no entry.
 fn key_of(path: &Path) -> Option<String> {
     const ENOUGH: u64 = 4096;
@@ -215,7 +243,7 @@ mod tests {
             let Entry::Miss(slot) = cache.entry("kind", &key).expect("no error") else { panic!("nothing is there") };
             slot.store(content).expect("stored");
             let Entry::Hit(found) = cache.entry("kind", &key).expect("no error") else { panic!("it is there") };
-            assert_eq!(found, content);
+            assert_eq!(&*found, content);
             assert!(cache.get("kind", &format!("{key}.")).expect("no error").is_none(), "another key is a miss");
             assert!(cache.get("other", &key).expect("no error").is_none(), "another kind is a miss");
         }
@@ -272,7 +300,7 @@ mod tests {
             assert!(!second.is_finished(), "it waits");
             slot.store(b"from the first").expect("stored");
             let Entry::Hit(found) = second.join().expect("no panic").expect("no error") else { panic!("it is there") };
-            assert_eq!(found, b"from the first");
+            assert_eq!(&*found, b"from the first");
         });
     }
 

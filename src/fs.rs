@@ -3,6 +3,7 @@
 //! A file written here is either the old one or the whole new one, whenever the power fails. Compiled into both halves.
 #![allow(dead_code, reason = "each half uses a part")]
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -52,7 +53,8 @@ pub enum FsError {
 }
 
 impl FsError {
-    fn io(action: &'static str, path: &Path, source: io::Error) -> FsError {
+    /// The error of an operation on a file or folder, such as `cannot be read`.
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> FsError {
         FsError::Io { action, path: path.to_owned(), source }
     }
 }
@@ -97,6 +99,14 @@ pub fn create_folder(path: &Path) -> Result<(), FsError> {
     std::fs::create_dir_all(path).map_err(|error| FsError::io("cannot be created", path, error))
 }
 
+/// The bytes of a file.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, FsError> {
+    std::fs::read(path).map_err(|error| FsError::io("cannot be read", path, error))
+}
+
 /// The bytes of a file, or nothing if there is none.
 ///
 /// # Errors
@@ -109,21 +119,61 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     }
 }
 
+/// The paths in a folder, in order.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>, FsError> {
+    let failed = |source| FsError::io("cannot be read", folder, source);
+    let paths = std::fs::read_dir(folder).map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.path()));
+    let mut paths = paths.collect::<Result<Vec<_>, FsError>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
 /// The paths in a folder, in order; none if there is no such folder.
 ///
 /// # Errors
 /// The folder is there but cannot be read.
 pub fn list_if_there(folder: &Path) -> Result<Vec<PathBuf>, FsError> {
-    let failed = |source| FsError::io("cannot be read", folder, source);
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let paths = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
-    let mut paths = paths.collect::<Result<Vec<_>, FsError>>()?;
-    paths.sort();
-    Ok(paths)
+    match list(folder) {
+        Err(FsError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
+    }
+}
+
+/// All files below a folder, in order. Links are followed; a folder that is met again is left out.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>, FsError> {
+    let (mut found, mut todo, mut seen) = (Vec::new(), vec![folder.to_owned()], BTreeSet::new());
+    while let Some(folder) = todo.pop() {
+        let real = folder.canonicalize().map_err(|error| FsError::io("cannot be read", &folder, error))?;
+        if !seen.insert(real) {
+            continue;
+        }
+        for path in list(&folder)? {
+            if path.is_dir() { todo.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// BLAKE3 of the names, sizes and times of change of all files below a folder, in hexadecimal. Reads no file.
+///
+/// # Errors
+/// A folder or file that cannot be looked at.
+pub fn folder_stamp(folder: &Path) -> Result<String, FsError> {
+    let mut hasher = blake3::Hasher::new();
+    for path in files_below(folder)? {
+        let about = path.metadata().map_err(|error| FsError::io("cannot be read", &path, error))?;
+        let time = about.modified().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let name = path.strip_prefix(folder).unwrap_or(&path);
+        hasher.update(format!("{}\0{}\0{:?}\n", name.display(), about.len(), time).as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// BLAKE3 of a file's bytes, in hexadecimal. Reads the file once, in pieces.
@@ -382,5 +432,23 @@ mod tests {
         assert_eq!(sha256_file(&path).expect("readable"), sha);
         assert_eq!(blake3_file(&path).expect("readable"), blake);
         assert!(sha256_file(&folder.0.join("no")).expect_err("missing").to_string().contains("no: cannot be read"));
+    }
+
+    #[test]
+    fn a_folder_has_another_stamp_when_something_in_it_has_changed() {
+        let folder = TestFolder::new("fs-stamp");
+        std::fs::create_dir_all(folder.0.join("a/b")).expect("made");
+        std::fs::write(folder.0.join("a/b/x"), "1").expect("written");
+        let stamp = || folder_stamp(&folder.0).expect("a stamp");
+        let first = stamp();
+        assert_eq!(stamp(), first);
+        std::fs::write(folder.0.join("a/y"), "1").expect("written");
+        let second = stamp();
+        assert_ne!(second, first);
+        std::fs::write(folder.0.join("a/b/x"), "22").expect("written");
+        assert_ne!(stamp(), second);
+        std::os::unix::fs::symlink("..", folder.0.join("a/b/up")).expect("a link");
+        assert_eq!(files_below(&folder.0).expect("listed"), [folder.0.join("a/b/x"), folder.0.join("a/y")]);
+        assert!(folder_stamp(&folder.0.join("nothing")).is_err());
     }
 }

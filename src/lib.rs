@@ -37,6 +37,7 @@ pub mod measure;
 pub mod metrics;
 pub mod npy;
 pub mod output;
+pub mod picture;
 pub mod plots;
 pub mod points;
 pub mod prelude;

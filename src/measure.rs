@@ -32,9 +32,25 @@ pub fn forget_peak_memory() {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
+/// The processor's name and the threads that this process may use, such as `AMD EPYC, 2 threads`.
+pub fn machine() -> String {
+    let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = about.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let name = name.map_or(std::env::consts::ARCH, |(_, name)| name.trim());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{name}, {threads} {}", if threads == 1 { "thread" } else { "threads" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_machine_has_a_name() {
+        let machine = machine();
+        let (name, threads) = machine.rsplit_once(", ").expect("two parts");
+        assert!(!name.is_empty() && threads.split_once(' ').is_some_and(|(count, _)| count.parse::<usize>().is_ok()));
+    }
 
     #[test]
     fn memory_and_time_are_noticed() {

@@ -11,6 +11,8 @@ use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read};
 use std::path::Path;
 
+pub mod npz;
+
 use crate::points::{Points, PointsError};
 
 /// Bytes decoded at once: a multiple of every width.
@@ -72,6 +74,17 @@ pub enum NpyError {
     /// There is no memory for the numbers.
     #[error("no memory for {0} numbers")]
     Memory(usize),
+    /// A file of several arrays that cannot be opened as one.
+    #[error("not a whole .npz file: {0}")]
+    Archive(String),
+    /// No array of the name asked for.
+    #[error("there is no array '{name}' in the file; there are: {known}")]
+    NoArray {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
     /// The operating system refused; its reason.
     #[error("cannot be read: {0}")]
     System(String),

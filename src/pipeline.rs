@@ -176,8 +176,12 @@ fn make_plan(notebook: &Notebook, environment: &Environment, places: &Places) ->
     plan::make(notebook, environment, kept.as_ref(), &changed)
 }
 
-/// The name of an input file that is no longer what it was. Datasets are fixed by the library, and need no look.
+/// The name of an input file or folder that is no longer what it was. Datasets are fixed by the library, and need no look.
 fn changed(input: &Input) -> Option<String> {
+    if let Some(path) = input.name.strip_prefix("folder:") {
+        let now = fs::folder_stamp(Path::new(path)).ok()?;
+        return (input.checksum != format!("stamp:{now}")).then(|| path.to_owned());
+    }
     let path = input.name.strip_prefix("file:")?;
     let now = fs::blake3_file(Path::new(path)).ok()?;
     (input.checksum != format!("blake3:{now}")).then(|| path.to_owned())

@@ -4,7 +4,9 @@
 //! Pillow's (`src/libImaging/Resample.c`): two passes, horizontal then vertical, in fixed point with 22 bits, rounded to
 //! eight bits after each.
 
-use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::picture::Picture;
 
 /// Mean of ImageNet's red, green and blue, as torchvision gives it.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -50,19 +52,6 @@ pub enum Scale {
     Caffe,
 }
 
-/// An 8-bit image: `height` × `width` × `channels` bytes, row after row, channels fastest.
-#[derive(Clone, Copy, Debug)]
-pub struct Picture<'pixels> {
-    /// The bytes.
-    pub pixels: &'pixels [u8],
-    /// Pixels from top to bottom, at least 1.
-    pub height: usize,
-    /// Pixels from left to right, at least 1.
-    pub width: usize,
-    /// 1 for grey, 3 for red, green and blue.
-    pub channels: usize,
-}
-
 impl Preprocessing {
     /// The study's: the shorter side to `size`, bilinear, and the middle; ImageNet's scale.
     pub fn imagenet(size: usize) -> Preprocessing {
@@ -93,7 +82,7 @@ impl Preprocessing {
     ///
     /// # Panics
     /// The pixels of `picture` are not as many as its sizes say, or there are none.
-    pub fn apply(self, picture: Picture) -> Vec<f32> {
+    pub fn apply(self, picture: &Picture) -> Vec<f32> {
         let cropped = self.resize_and_crop(picture);
         let mut values = Vec::with_capacity(self.values());
         for place in 0..3 {
@@ -107,22 +96,32 @@ impl Preprocessing {
     }
 
     /// The shorter side becomes `resize`, then the middle `size` × `size` are cut out; `size` × `size` × channels bytes.
-    fn resize_and_crop(self, picture: Picture) -> Vec<u8> {
-        let Picture { height, width, channels, .. } = picture;
+    /// Only what the middle keeps is computed: a long thin image would else become thousands of times as large.
+    pub(crate) fn resize_and_crop(self, picture: &Picture) -> Vec<u8> {
+        let Picture { ref pixels, height, width, channels } = *picture;
         let Preprocessing { resize, filter, size, .. } = self;
+        assert!(height * width * channels == pixels.len() && !pixels.is_empty(), "sizes fit the pixels");
         // torchvision cuts the fraction of the longer side off.
         let (to_height, to_width) = match height <= width {
             true => (resize, (resize as f64 * width as f64 / height as f64) as usize),
             false => ((resize as f64 * height as f64 / width as f64) as usize, resize),
         };
-        let wide = resize_rows(picture.pixels, height, width, channels, to_width, filter);
-        let high = resize_columns(&wide, height, to_width * channels, to_height, filter);
         let (top, left) = (crop_start(to_height, size), crop_start(to_width, size));
-        let rows = (top..top + size).map(|row| {
-            let start = (row * to_width + left) * channels;
-            &high[start..start + size * channels]
-        });
-        rows.flatten().copied().collect()
+        let columns = windows(width, to_width, left..left + size, filter);
+        let mut rows = windows(height, to_height, top..top + size, filter);
+        // Both ends of a window grow with its place, so that these are the rows which are needed.
+        let needed = match rows.as_slice() {
+            [first, .., last] => first.start..last.start + last.weights.len(),
+            rows => rows.first().map_or(0..0, |only| only.start..only.start + only.weights.len()),
+        };
+        rows.iter_mut().for_each(|row| row.start -= needed.start);
+        let pixels = &pixels[needed.start * width * channels..needed.end * width * channels];
+        let wide = match channels {
+            1 => resize_rows::<1>(pixels, width, &columns),
+            3 => resize_rows::<3>(pixels, width, &columns),
+            _ => panic!("1 or 3 channels, not {channels}"),
+        };
+        resize_columns(&wide, size * channels, &rows)
     }
 }
 
@@ -143,43 +142,39 @@ fn crop_start(length: usize, size: usize) -> usize {
     ((length - size) as f64 / 2.0).round_ties_even() as usize
 }
 
-/// Horizontal pass: every row from `from` to `to` pixels.
-fn resize_rows(pixels: &[u8], rows: usize, from: usize, channels: usize, to: usize, filter: Filter) -> Cow<'_, [u8]> {
-    assert!(rows * from * channels == pixels.len() && !pixels.is_empty(), "sizes fit the pixels");
-    if from == to {
-        return Cow::Borrowed(pixels);
-    }
-    let windows = windows(from, to, filter);
-    let mut result = Vec::with_capacity(rows * to * channels);
-    for row in pixels.chunks_exact(from * channels) {
-        for Window { start, weights } in &windows {
-            for channel in 0..channels {
-                let values = row[start * channels + channel..].iter().step_by(channels);
-                let sum = values.zip(weights).map(|(value, weight)| i32::from(*value) * weight).sum::<i32>();
-                result.push(to_byte(sum));
+/// Horizontal pass: in every row, a pixel for each window. The number of channels is known to the compiler, which keeps
+/// their sums in registers.
+fn resize_rows<const CHANNELS: usize>(pixels: &[u8], width: usize, windows: &[Window]) -> Vec<u8> {
+    let pixels = pixels.as_chunks::<CHANNELS>().0;
+    let mut result = Vec::with_capacity(pixels.len() / width * windows.len());
+    for row in pixels.chunks_exact(width) {
+        result.extend(windows.iter().map(|Window { start, weights }| {
+            let mut sums = [HALF; CHANNELS];
+            for (pixel, weight) in row[*start..].iter().zip(weights) {
+                for channel in 0..CHANNELS {
+                    sums[channel] += i32::from(pixel[channel]) * weight;
+                }
             }
-        }
+            sums.map(to_byte)
+        }));
     }
-    Cow::Owned(result)
+    result.into_flattened()
 }
 
-/// Vertical pass: every column from `from` to `to` pixels; `width` is the bytes in a row.
-fn resize_columns(pixels: &[u8], from: usize, width: usize, to: usize, filter: Filter) -> Cow<'_, [u8]> {
-    if from == to {
-        return Cow::Borrowed(pixels);
-    }
-    let mut result = Vec::with_capacity(to * width);
-    let mut sums = vec![0_i32; width];
-    for Window { start, weights } in windows(from, to, filter) {
-        sums.fill(0);
-        for (row, weight) in pixels[start * width..].chunks_exact(width).zip(&weights) {
+/// Vertical pass: a row for each window; `width` is the bytes in a row.
+fn resize_columns(pixels: &[u8], width: usize, windows: &[Window]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(windows.len() * width);
+    let mut sums = vec![0; width];
+    for Window { start, weights } in windows {
+        sums.fill(HALF);
+        for (row, weight) in pixels[start * width..].chunks_exact(width).zip(weights) {
             for (sum, value) in sums.iter_mut().zip(row) {
                 *sum += i32::from(*value) * weight;
             }
         }
         result.extend(sums.iter().copied().map(to_byte));
     }
-    Cow::Owned(result)
+    result
 }
 
 /// The pixels that one pixel of the result is made from, and how much each counts.
@@ -209,9 +204,9 @@ impl Filter {
     }
 }
 
-/// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc`. When shrinking, the filter is as wide as the pixels that
-/// fall together, which is what antialiasing means.
-fn windows(from: usize, to: usize, filter: Filter) -> Vec<Window> {
+/// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc`, for the places `kept` of `to`. When shrinking, the filter is
+/// as wide as the pixels that fall together, which is what antialiasing means.
+fn windows(from: usize, to: usize, kept: Range<usize>, filter: Filter) -> Vec<Window> {
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);
     let support = filter.support() * stretch;
@@ -230,12 +225,15 @@ fn windows(from: usize, to: usize, filter: Filter) -> Vec<Window> {
         };
         Window { start, weights: weights.into_iter().map(fixed).collect() }
     };
-    (0..to).map(window).collect()
+    kept.map(window).collect()
 }
 
+/// What is added before bits are cut off, so that sums are rounded.
+const HALF: i32 = 1 << (PRECISION_BITS - 1);
+
+/// A sum that began with [`HALF`].
 fn to_byte(sum: i32) -> u8 {
-    let rounded = (sum + (1 << (PRECISION_BITS - 1))) >> PRECISION_BITS;
-    rounded.clamp(0, 255) as u8
+    (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
 #[cfg(test)]
@@ -255,7 +253,7 @@ mod tests {
             let number = |name: &str| case[name].as_u64().expect("a number") as usize;
             let (height, width, channels) = (number("height"), number("width"), number("channels"));
             let pixels = picture(height, width, channels);
-            let picture = Picture { pixels: &pixels, height, width, channels };
+            let picture = &Picture { pixels: pixels.into(), height, width, channels };
             let filter = if case["filter"] == "bicubic" { Filter::Bicubic } else { Filter::Bilinear };
             let preprocessing =
                 Preprocessing { resize: number("resize"), filter, ..Preprocessing::imagenet(number("size")) };
@@ -272,7 +270,7 @@ mod tests {
     #[test]
     fn weights_of_a_window_are_one_in_all() {
         for (from, to) in [(28, 224), (28, 32), (224, 224), (1000, 224), (225, 224), (1, 32), (3, 7), (5000, 1)] {
-            let all = [Filter::Bilinear, Filter::Bicubic].map(|filter| windows(from, to, filter));
+            let all = [Filter::Bilinear, Filter::Bicubic].map(|filter| windows(from, to, 0..to, filter));
             for Window { start, weights } in all.into_iter().flatten() {
                 let sum: i64 = weights.iter().map(|weight| i64::from(*weight)).sum();
                 assert!((sum - (1 << PRECISION_BITS)).abs() <= weights.len() as i64, "{from} to {to}: {sum}");
@@ -285,7 +283,7 @@ mod tests {
     fn one_colour_stays_one_colour() {
         for (height, width, size) in [(1, 1, 32), (28, 28, 224), (3, 90, 17), (400, 300, 32)] {
             let pixels = vec![200; height * width];
-            let values = Preprocessing::imagenet(size).apply(Picture { pixels: &pixels, height, width, channels: 1 });
+            let values = Preprocessing::imagenet(size).apply(&(&pixels[..], width, height, 1).into());
             assert_eq!(values.len(), 3 * size * size);
             for channel in 0..3 {
                 let expected = (200.0 / 255.0 - MEAN[channel]) / DEVIATION[channel];

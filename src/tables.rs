@@ -1,7 +1,12 @@
 //! Data frames as text, value by value, ready for a page.
 
-use polars::prelude::{AnyValue, Column, DataFrame, DataType, Series};
+use std::path::{Path, PathBuf};
 
+use polars::prelude::{AnyValue, Column, DataFrame, DataType, PolarsError, Series};
+use polars_io::SerReader as _;
+use polars_io::csv::read::CsvReadOptions;
+
+use crate::fs::{self, FsError};
 use crate::output;
 
 /// A longer data frame is cut to this many rows; the table says how many there were.
@@ -9,6 +14,37 @@ pub const MOST_ROWS: usize = 200;
 
 /// Significant digits that every float of a column keeps, as long as that needs no more than nine decimals.
 const DIGITS: i32 = 4;
+
+/// Why a file is no table.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// It is not in the format.
+    #[error("{path}: {source}")]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PolarsError,
+    },
+}
+
+/// Reads a CSV file whose first line has the names of the columns, and records it as an input of the running cell: what is
+/// kept of a build is used again only while the file stays the same. Relative paths begin at the notebook's folder.
+///
+/// # Errors
+/// The file cannot be read, or is no table.
+pub fn read_csv(path: impl AsRef<Path>) -> Result<DataFrame, TableError> {
+    let path = path.as_ref();
+    let bytes = fs::read(path)?;
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    crate::cell::input(&format!("file:{}", whole.display()), &format!("blake3:{}", blake3::hash(&bytes).to_hex()));
+    let reader =
+        CsvReadOptions::default().with_has_header(true).into_reader_with_file_handle(std::io::Cursor::new(bytes));
+    reader.finish().map_err(|source| TableError::Csv { path: path.to_owned(), source })
+}
 
 /// A data frame as a table of text. Floats of a column have the same number of decimals: the smallest that keeps four
 /// significant digits of each, and no more than the values have. O(columns), whatever the number of rows.
@@ -116,6 +152,20 @@ mod tests {
     use polars::prelude::{Categories, Int64Chunked, IntoSeries, NamedFrom, NewChunkedArray, TimeUnit};
 
     use super::*;
+
+    #[test]
+    fn csv_files_become_frames() {
+        let folder = crate::fs::TestFolder::new("tables-csv");
+        let path = folder.0.join("some.csv");
+        std::fs::write(&path, "name,value\na,1.5\n\"b, c\",2\n").expect("written");
+        let frame = read_csv(&path).expect("read");
+        assert_eq!(frame, df!("name" => ["a", "b, c"], "value" => [1.5, 2.0]).expect("a frame"));
+        let message = read_csv(folder.0.join("none.csv")).expect_err("no file").to_string();
+        assert!(message.contains("none.csv"), "{message}");
+        std::fs::write(&path, "a,b\n1,2,3\n").expect("written");
+        let message = read_csv(&path).expect_err("no table").to_string();
+        assert!(message.contains("some.csv: "), "{message}");
+    }
 
     fn texts(values: &[f64]) -> Vec<String> {
         let style = Style::of(values, false);

@@ -1,6 +1,8 @@
-//! Arrays in files: `.npy`, and Parquet with a column for each dimension or one column of lists.
+//! Arrays in files: `.npy`; Parquet with a column for each dimension or one column of lists; and `.npz` with the arrays
+//! `embeddings` and `y_true`, as the study's authors have it.
 
 use std::fs::File;
+use std::iter::repeat;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{Column, DataFrame, DataType, NamedFrom, Series};
@@ -11,20 +13,27 @@ use polars_io::parquet::write::ParquetWriter;
 use super::error::BatchError;
 use crate::cluster::Init;
 use crate::fs;
-use crate::npy::{self, NpyError};
+use crate::npy::{self, NpyError, npz};
 use crate::points::Points;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     Npy,
+    Npz,
     Parquet,
 }
+
+/// The names of points and labels in `.npz` files.
+const EMBEDDINGS: &str = "embeddings";
+const TRUTH: &str = "y_true";
+const ONLY_EMBEDDINGS: &str = "only embeddings go into an .npz file: take .npy or .parquet";
 
 /// The format that a file's name tells.
 fn format(path: &Path) -> Result<Format, BatchError> {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     match extension.as_deref() {
         Some("npy") => Ok(Format::Npy),
+        Some("npz") => Ok(Format::Npz),
         Some("parquet" | "pq") => Ok(Format::Parquet),
         _ => Err(BatchError::Extension { path: path.to_owned() }),
     }
@@ -32,8 +41,10 @@ fn format(path: &Path) -> Result<Format, BatchError> {
 
 /// The points in a file.
 pub(super) fn points(path: &Path) -> Result<Points, BatchError> {
+    let npy = |source: NpyError| BatchError::Npy { path: path.to_owned(), source };
     match format(path)? {
-        Format::Npy => npy::read_points(path).map_err(|source| BatchError::Npy { path: path.to_owned(), source }),
+        Format::Npy => npy::read_points(path).map_err(npy),
+        Format::Npz => npz::read_points(path, EMBEDDINGS).map_err(npy),
         Format::Parquet => points_of_frame(path, &frame(path)?),
     }
 }
@@ -51,15 +62,17 @@ pub(super) fn tensors(path: &Path) -> Result<([usize; 4], Vec<f32>), BatchError>
 
 /// The labels in a file.
 pub(super) fn labels(path: &Path) -> Result<Vec<i32>, BatchError> {
+    let npy = |source: NpyError| BatchError::Npy { path: path.to_owned(), source };
     match format(path)? {
-        Format::Npy => npy::read_labels(path).map_err(|source| BatchError::Npy { path: path.to_owned(), source }),
+        Format::Npy => npy::read_labels(path).map_err(npy),
+        Format::Npz => npz::read_labels(path, TRUTH).map_err(npy),
         Format::Parquet => labels_of_frame(path, &frame(path)?),
     }
 }
 
 /// Where K-Means starts: the numbers of rows, or the coordinates of centres.
 pub(super) fn init(path: &Path) -> Result<Init, BatchError> {
-    if format(path)? == Format::Parquet {
+    if format(path)? != Format::Npy {
         return Ok(Init::Centers(points(path)?));
     }
     let npy = |source: NpyError| BatchError::Npy { path: path.to_owned(), source };
@@ -82,6 +95,8 @@ pub(super) fn numbers_in(path: &Path) -> Result<Vec<f64>, BatchError> {
 #[derive(Debug)]
 pub(super) enum Content {
     Points(Points),
+    /// Points, and their labels if the format has room for them.
+    Labelled(Points, Vec<i32>),
     Labels(Vec<i32>),
     /// Rows of a known number of columns.
     Table(usize, Vec<f64>),
@@ -96,11 +111,19 @@ pub(super) enum Content {
 pub(super) struct Outputs(Vec<(PathBuf, Content)>);
 
 impl Outputs {
-    /// Refuses, before anything is computed, what could not be written at the end.
-    pub(super) fn check<'path>(paths: impl IntoIterator<Item = &'path Path>) -> Result<(), BatchError> {
+    /// Refuses, before anything is computed, what could not be written at the end: points go to any format, other results
+    /// not into an `.npz` file.
+    pub(super) fn check<'path>(
+        points: Option<&'path Path>,
+        others: impl IntoIterator<Item = &'path Path>,
+    ) -> Result<(), BatchError> {
         let mut seen: Vec<&Path> = Vec::new();
-        for path in paths {
-            format(path)?;
+        for (path, is_points) in
+            points.map(|path| (path, true)).into_iter().chain(others.into_iter().zip(repeat(false)))
+        {
+            if format(path)? == Format::Npz && !is_points {
+                return Err(broken(path, ONLY_EMBEDDINGS));
+            }
             if path.is_dir() {
                 return Err(BatchError::Array { path: path.to_owned(), message: "is a folder".to_owned() });
             }
@@ -133,11 +156,23 @@ impl Outputs {
 }
 
 fn bytes(path: &Path, content: Content) -> Result<Vec<u8>, BatchError> {
-    if format(path)? == Format::Parquet {
+    let format = format(path)?;
+    if format == Format::Parquet {
         return parquet(path, content);
     }
+    let of_points = |points: &Points| npy::to_bytes(&[points.rows(), points.columns()], points.as_slice());
+    if format == Format::Npz {
+        let arrays = match &content {
+            Content::Points(points) => vec![(EMBEDDINGS, of_points(points))],
+            Content::Labelled(points, labels) => {
+                vec![(EMBEDDINGS, of_points(points)), (TRUTH, npy::to_bytes(&[labels.len()], labels))]
+            }
+            _ => return Err(broken(path, ONLY_EMBEDDINGS)),
+        };
+        return npz::to_bytes(&arrays).map_err(|source| BatchError::Npy { path: path.to_owned(), source });
+    }
     Ok(match content {
-        Content::Points(points) => npy::to_bytes(&[points.rows(), points.columns()], points.as_slice()),
+        Content::Points(points) | Content::Labelled(points, _) => of_points(&points),
         Content::Labels(labels) => npy::to_bytes(&[labels.len()], &labels),
         Content::Table(columns, values) => npy::to_bytes(&[values.len() / columns.max(1), columns], &values),
         Content::Rows(columns, values) => npy::to_bytes(&[values.len() / columns.max(1), columns], &values),
@@ -147,7 +182,9 @@ fn bytes(path: &Path, content: Content) -> Result<Vec<u8>, BatchError> {
 
 fn parquet(path: &Path, content: Content) -> Result<Vec<u8>, BatchError> {
     let columns = match content {
-        Content::Points(points) => by_column(points.columns(), points.as_slice(), Series::new),
+        Content::Points(points) | Content::Labelled(points, _) => {
+            by_column(points.columns(), points.as_slice(), Series::new)
+        }
         Content::Table(columns, values) => by_column(columns, &values, Series::new),
         Content::Rows(columns, values) => by_column(columns, &values, Series::new),
         Content::Labels(labels) => vec![Series::new("label".into(), labels).into()],

@@ -17,7 +17,7 @@ use crate::measure::timed;
 use crate::metrics::MetricError;
 
 pub(super) fn run(job: &batch_job::Cluster) -> Result<Answer, BatchError> {
-    Outputs::check(job.save.iter().map(|(_, path)| path.as_path()).chain(job.output.as_deref()))?;
+    Outputs::check(None, job.save.iter().map(|(_, path)| path.as_path()).chain(job.output.as_deref()))?;
     let comparison = Comparison::new(&job.comparison)?;
     let clusterer = clusterer(job)?;
     let points = arrays::points(&job.input)?;

@@ -22,7 +22,7 @@ pub(crate) enum BatchError {
     Npy { path: PathBuf, source: NpyError },
     #[error("{path}: {message}")]
     Array { path: PathBuf, message: String },
-    #[error("{path}: the name must end in .npy or .parquet")]
+    #[error("{path}: the name must end in .npy, .npz or .parquet")]
     Extension { path: PathBuf },
     #[error("{option} = {value}: {rule}")]
     Option { option: String, value: String, rule: String },
@@ -70,7 +70,11 @@ impl BatchError {
             | BatchError::Probe { source: ProbeError::Linalg(_) }
             | BatchError::Dataset(DatasetError::Fs(_) | DatasetError::Missing { .. } | DatasetError::NoPlace)
             | BatchError::Encoder(EncoderError::NotHere { .. })
-            | BatchError::Embed(EmbedError::Cache(_) | EmbedError::Torch(_))
+            | BatchError::Embed(
+                EmbedError::Cache(_)
+                | EmbedError::Torch(_)
+                | EmbedError::Dataset(DatasetError::Fs(_) | DatasetError::Changed { .. }),
+            )
             | BatchError::Files(_)
             | BatchError::Internal(_) => batch_job::MACHINE,
             _ => batch_job::BAD_INPUT,

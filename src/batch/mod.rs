@@ -66,8 +66,22 @@ fn do_job(job: &[u8]) -> (u8, String) {
     };
     match answer {
         Ok(answer) => (batch_job::DONE, answer.text()),
-        Err(error) => (error.exit_code(), error.to_string()),
+        Err(error) => (error.exit_code(), in_full(&error)),
     }
+}
+
+/// What is wrong, and the reasons that the message does not tell already.
+fn in_full(error: &BatchError) -> String {
+    let mut text = error.to_string();
+    let mut reason = std::error::Error::source(error);
+    while let Some(error) = reason {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        reason = error.source();
+    }
+    text
 }
 
 /// Ends an answer with what the work took.

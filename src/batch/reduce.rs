@@ -21,7 +21,9 @@ struct Reduced {
 }
 
 pub(super) fn run(job: &batch_job::Reduce) -> Result<Answer, BatchError> {
-    Outputs::check(job.save.iter().map(|(_, path)| path.as_path()).chain([job.output.as_path()]))?;
+    let points = (job.method != "knn-graph").then_some(job.output.as_path());
+    let others = if points.is_none() { Some(job.output.as_path()) } else { None };
+    Outputs::check(points, job.save.iter().map(|(_, path)| path.as_path()).chain(others))?;
     let methods: &[(&str, Method)] = &[
         ("umap", umap),
         ("pca", pca),

@@ -2,8 +2,9 @@
 //!
 //! A dataset here is its *test* partition, the one that is clustered; [`Dataset::train`] gives the other. Files come from
 //! `report fetch datasets`; nothing here uses the network. Every file is checked against its SHA-256 before use, and
-//! remembered by path, size and time, so that the next load does not have to.
+//! remembered by path, size and time, so that the next load does not have to. [`folder`] takes image files of any sizes.
 
+mod files;
 pub mod idx;
 pub mod registry;
 
@@ -17,6 +18,9 @@ use std::time::UNIX_EPOCH;
 use crate::cache::{Cache, Entry};
 use crate::channel::DATA_DIR;
 use crate::fs::{self, FsError};
+use crate::picture::{DecodeError, Picture};
+use crate::progress::Cancelled;
+pub use files::folder;
 use idx::IdxError;
 
 /// What can go wrong with a dataset.
@@ -62,6 +66,29 @@ pub enum DatasetError {
         /// What is wrong with it.
         source: IdxError,
     },
+    /// An image file is none, or none that can be read.
+    #[error("{path}: {source}")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// A folder without image files.
+    #[error("{path}: there are no image files in this folder ({})", files::EXTENSIONS.join(", "))]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An image file is not what it was when the dataset was loaded.
+    #[error("{path}: the file has changed since the dataset was loaded; load it again")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The computation was told to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// Images and labels do not fit together.
     #[error("{name}: {what}")]
     Inconsistent {
@@ -129,7 +156,7 @@ fn load_partition(row: &'static registry::Dataset, partition: &str) -> Result<Da
     Ok(Dataset { origin: Some(row), ..dataset })
 }
 
-/// Images of one size with a label each. Cheap to clone: the pixels are shared.
+/// Images with a label each. Cheap to clone: what is large is shared.
 #[derive(Clone)]
 pub struct Dataset {
     name: String,
@@ -137,15 +164,21 @@ pub struct Dataset {
     origin: Option<&'static registry::Dataset>,
     /// Beside a training partition, the test partition.
     test: Option<Arc<Dataset>>,
-    height: usize,
-    width: usize,
-    channels: usize,
-    pixels: Arc<Vec<u8>>,
-    /// Positions in `pixels`, in units of images.
-    images: Arc<Vec<usize>>,
+    images: Images,
+    /// The numbers of the images that are in it.
+    chosen: Arc<Vec<usize>>,
     labels: Vec<i32>,
     classes: Vec<String>,
     checksum: String,
+}
+
+/// Where the images are.
+#[derive(Clone)]
+enum Images {
+    /// In memory, one after the other.
+    Pixels { height: usize, width: usize, channels: usize, pixels: Arc<Vec<u8>> },
+    /// In files, which are decoded when an image is needed.
+    Files(Arc<Vec<files::File>>),
 }
 
 impl Dataset {
@@ -183,21 +216,23 @@ impl Dataset {
                 classes.len()
             )));
         }
+        let images = Images::Pixels { height, width, channels, pixels: Arc::new(pixels) };
+        Ok(Dataset::of(name, images, labels, classes))
+    }
+
+    fn of(name: &str, images: Images, labels: Vec<i32>, classes: Vec<String>) -> Dataset {
         let mut dataset = Dataset {
             name: name.to_owned(),
             origin: None,
             test: None,
-            height,
-            width,
-            channels,
-            pixels: Arc::new(pixels),
-            images: Arc::new((0..count).collect()),
+            images,
+            chosen: Arc::new((0..labels.len()).collect()),
             labels,
             classes,
             checksum: String::new(),
         };
         dataset.checksum = dataset.compute_checksum();
-        Ok(dataset)
+        dataset
     }
 
     /// Its name with the partition, such as `mnist test`.
@@ -215,19 +250,13 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// Pixels from top to bottom.
-    pub fn height(&self) -> usize {
-        self.height
-    }
-
-    /// Pixels from left to right.
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
-    /// 1 for grey, 3 for red, green and blue.
-    pub fn channels(&self) -> usize {
-        self.channels
+    /// Height, width and channels of every image, 1 for grey, 3 for red, green and blue; none for image files, of which
+    /// each may have a size of its own.
+    pub fn shape(&self) -> Option<[usize; 3]> {
+        match self.images {
+            Images::Pixels { height, width, channels, .. } => Some([height, width, channels]),
+            Images::Files(_) => None,
+        }
     }
 
     /// The label of each image, from 0; [`Dataset::classes`] says what they mean.
@@ -248,17 +277,34 @@ impl Dataset {
         &self.classes[self.labels[index] as usize]
     }
 
-    /// The pixels of image `index`, counted from 0: height × width × channels bytes, row after row.
+    /// Image `index`, counted from 0. An image file is read and decoded.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no image, or has changed since the dataset was loaded.
     ///
     /// # Panics
     /// As indexing a slice: `index` must be below [`Dataset::len`].
-    pub fn image(&self, index: usize) -> &[u8] {
-        let size = self.height * self.width * self.channels;
-        let start = self.images[index] * size;
-        &self.pixels[start..start + size]
+    pub fn image(&self, index: usize) -> Result<Picture<'_>, DatasetError> {
+        match &self.images {
+            Images::Pixels { height, width, channels, .. } => {
+                Ok((self.content(index), *width, *height, *channels).into())
+            }
+            Images::Files(files) => files[self.chosen[index]].picture(),
+        }
     }
 
-    /// BLAKE3 of shape, pixels and labels, in hexadecimal: the same for the same content, whatever its name.
+    /// What tells image `index` from others: its pixels, or the BLAKE3 of its file.
+    pub(crate) fn content(&self, index: usize) -> &[u8] {
+        match &self.images {
+            Images::Pixels { height, width, channels, pixels } => {
+                let size = height * width * channels;
+                &pixels[self.chosen[index] * size..][..size]
+            }
+            Images::Files(files) => files[self.chosen[index]].sum.as_bytes(),
+        }
+    }
+
+    /// BLAKE3 of shape, pixels (or files) and labels, in hexadecimal: the same for the same content, whatever its name.
     pub fn checksum(&self) -> &str {
         &self.checksum
     }
@@ -271,10 +317,10 @@ impl Dataset {
     /// The training partition of the same dataset, whole. Reads it from disk.
     ///
     /// # Errors
-    /// As [`load`]; a dataset that was made from pixels has no partitions.
+    /// As [`load`]; a dataset that was made from pixels or files has no partitions.
     pub fn train(&self) -> Result<Dataset, DatasetError> {
         let Some(row) = self.origin else {
-            let what = "it was made from pixels and has no training partition".to_owned();
+            let what = "it was made from pixels or files and has no training partition".to_owned();
             return Err(DatasetError::Inconsistent { name: self.name.clone(), what });
         };
         Ok(Dataset { test: Some(Arc::new(self.test())), ..load_partition(row, "train")? })
@@ -301,7 +347,7 @@ impl Dataset {
 
     fn select(&self, indices: Vec<usize>) -> Dataset {
         let mut dataset = Dataset {
-            images: Arc::new(indices.iter().map(|&index| self.images[index]).collect()),
+            chosen: Arc::new(indices.iter().map(|&index| self.chosen[index]).collect()),
             labels: indices.iter().map(|&index| self.labels[index]).collect(),
             ..self.clone()
         };
@@ -311,11 +357,12 @@ impl Dataset {
 
     fn compute_checksum(&self) -> String {
         let mut hasher = blake3::Hasher::new();
-        for size in [self.len(), self.height, self.width, self.channels] {
+        let [height, width, channels] = self.shape().unwrap_or_default();
+        for size in [self.len(), height, width, channels] {
             hasher.update(&(size as u64).to_le_bytes());
         }
         (0..self.len()).for_each(|index| {
-            hasher.update(self.image(index));
+            hasher.update(self.content(index));
         });
         for label in &self.labels {
             hasher.update(&label.to_le_bytes());
@@ -327,13 +374,14 @@ impl Dataset {
 /// Name and sizes: a cell that ends in a dataset must not print its pixels.
 impl fmt::Debug for Dataset {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let Dataset { name, height, width, channels, classes, .. } = self;
-        let classes = classes.len();
-        write!(
-            formatter,
-            "Dataset {{ {name}: {} images of {height} x {width} x {channels}, {classes} classes }}",
-            self.len()
-        )
+        let (name, count, classes) = (&self.name, self.len(), self.classes.len());
+        match self.shape() {
+            Some([height, width, channels]) => write!(
+                formatter,
+                "Dataset {{ {name}: {count} images of {height} x {width} x {channels}, {classes} classes }}"
+            ),
+            None => write!(formatter, "Dataset {{ {name}: {count} image files, {classes} classes }}"),
+        }
     }
 }
 

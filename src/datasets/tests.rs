@@ -3,16 +3,17 @@ use super::*;
 #[test]
 fn made_from_pixels() {
     let dataset = small();
-    assert_eq!((dataset.len(), dataset.height(), dataset.width(), dataset.channels()), (4, 1, 2, 1));
-    assert_eq!((dataset.image(2), dataset.class(2)), ([4, 5].as_slice(), "b"));
+    assert_eq!((dataset.len(), dataset.shape()), (4, Some([1, 2, 1])));
+    let image = dataset.image(2).expect("in memory");
+    assert_eq!((&*image.pixels, image.height, image.width, dataset.class(2)), ([4, 5].as_slice(), 1, 2, "b"));
     assert_eq!(format!("{dataset:?}"), "Dataset { small: 4 images of 1 x 2 x 1, 2 classes }");
     let first = dataset.take(2);
-    assert_eq!((first.len(), first.labels(), first.image(1)), (2, [0, 1].as_slice(), [2, 3].as_slice()));
+    assert_eq!((first.len(), first.labels(), first.content(1)), (2, [0, 1].as_slice(), [2, 3].as_slice()));
     assert_eq!(dataset.take(99).checksum(), dataset.checksum());
     assert!(dataset.take(0).is_empty());
     let sample = dataset.sample(2, 3).expect("small enough");
     assert_eq!(sample.labels().iter().sum::<i32>(), 1, "one of each class");
-    assert_eq!(sample.take(1).image(0), sample.image(0), "a part of a part");
+    assert_eq!(sample.take(1).content(0), sample.content(0), "a part of a part");
     let message = dataset.sample(5, 3).expect_err("too many").to_string();
     assert_eq!(message, "n = 5: the small has only 4 images");
     assert!(dataset.train().expect_err("no partition").to_string().contains("made from pixels"));
@@ -79,9 +80,9 @@ fn the_real_ones() {
             }
             dataset => dataset.expect("whole"),
         };
-        assert_eq!((dataset.len(), dataset.height(), dataset.classes().len()), (10_000, 28, 10));
-        let sum: u64 = dataset.pixels.iter().map(|value| u64::from(*value)).sum();
-        let found = sum as f64 / dataset.pixels.len() as f64;
+        assert_eq!((dataset.len(), dataset.shape(), dataset.classes().len()), (10_000, Some([28, 28, 1]), 10));
+        let sum: u64 = (0..dataset.len()).flat_map(|index| dataset.content(index)).map(|value| u64::from(*value)).sum();
+        let found = sum as f64 / (dataset.len() * 28 * 28) as f64;
         assert!((found - mean).abs() < 0.01, "{name}: mean pixel {found}");
         let sample = dataset.sample(1000, 1).expect("small enough");
         let zeros = |dataset: &Dataset| dataset.labels().iter().filter(|label| **label == 0).count();

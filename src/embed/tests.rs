@@ -10,7 +10,7 @@ fn raw_pixels_are_the_normalised_pixels() {
     assert_eq!((points.rows(), points.columns()), (3, 2352));
     let dataset = pictures(3);
     for (index, channel, mean, deviation) in [(0, 0, 0.485, 0.229), (500, 1, 0.456, 0.224), (783, 2, 0.406, 0.225)] {
-        let expected = (f32::from(dataset.image(1)[index]) / 255.0 - mean) / deviation;
+        let expected = (f32::from(dataset.content(1)[index]) / 255.0 - mean) / deviation;
         assert_eq!(points.row(1)[channel * 784 + index], expected);
     }
     let message = embed(&pictures(0), &encoders::raw_pixels()).expect_err("nothing").to_string();
@@ -83,15 +83,18 @@ fn everything_that_matters_is_in_the_key() {
     let key = |dataset: &Dataset, encoder: &Encoder, options: &EmbedOptions| {
         keys(dataset, encoder, options, &[&all[..]]).expect("keys").remove(0)
     };
-    let (seed, options) = (|seed| Weights::Random { seed }, EmbedOptions::default());
+    let options = EmbedOptions { device: Some(Device::Cpu), ..EmbedOptions::default() };
+    let seed = |seed| Weights::Random { seed };
+    let elsewhere = EmbedOptions { device: Some(Device::Cuda(1)), ..options.clone() };
     let reference = key(&pictures(2), &encoders::resnet50(seed(1)), &options);
     let half = EmbedOptions { precision: Precision::BFloat16, ..options.clone() };
-    let small = EmbedOptions { batch_size: 1, device: Some(Device::Cpu), ..options.clone() };
+    let small = EmbedOptions { batch_size: 1, ..options.clone() };
     let other_images = Dataset::from_pixels("pictures", [2, 28, 28, 1], vec![1; 2 * 784], vec![0; 2], classes());
     let others = [
         key(&pictures(2), &encoders::resnet50(seed(2)), &options),
         key(&pictures(2), &encoders::vit_b_16(seed(1)), &options),
         key(&pictures(2), &encoders::resnet50(seed(1)), &half),
+        key(&pictures(2), &encoders::resnet50(seed(1)), &elsewhere),
         key(&other_images.expect("valid"), &encoders::resnet50(seed(1)), &options),
     ];
     assert!(others.iter().all(|other| *other != reference));
@@ -139,19 +142,41 @@ fn classes() -> Vec<String> {
 
 #[test]
 fn a_batch_that_does_not_fit_the_device_is_halved() {
-    let images: Vec<f32> = (0..40).map(|at| at as f32).collect();
-    let memory = |images: usize| {
-        move |part: &[f32]| match part.len() / 4 > images {
+    let images = Tensor::arange(10, (Kind::Float, Device::Cpu)).view([10, 1]) * 4.0;
+    let memory = |images: i64| {
+        move |part: &Tensor| match part.size()[0] > images {
             true => Err(TchError::Torch("CUDA out of memory. Tried to allocate 20.00 GiB".to_owned())),
-            false => Ok(part.iter().step_by(4).copied().collect()),
+            false => Vec::<f32>::try_from(part.flatten(0, -1)),
         }
     };
     let mut most = 8;
     let expected: Vec<f32> = (0..10).map(|at| (at * 4) as f32).collect();
-    assert_eq!(in_parts(&images, 4, &mut most, memory(3)).expect("in parts"), expected);
+    assert_eq!(in_parts(&images, &mut most, memory(3)).expect("in parts"), expected);
     assert_eq!(most, 2, "and it stays so");
-    assert_eq!(in_parts(&images, 4, &mut most, memory(2)).expect("in parts"), expected);
-    assert!(in_parts(&images, 4, &mut most, memory(0)).is_err(), "not even one");
-    let other = |_: &[f32]| Err(TchError::Torch("another error".to_owned()));
-    assert!(in_parts(&images, 4, &mut most, other).is_err());
+    assert_eq!(in_parts(&images, &mut most, memory(2)).expect("in parts"), expected);
+    assert!(in_parts(&images, &mut most, memory(0)).is_err(), "not even one");
+    let other = |_: &Tensor| Err(TchError::Torch("another error".to_owned()));
+    assert!(in_parts(&images, &mut most, other).is_err());
+}
+
+#[test]
+fn sixteen_bits_are_taken_where_they_are_good_enough() {
+    assert_eq!(largest_error(&[3.0, 4.0, 0.0, 1.1], &[3.0, 4.0, 0.0, 1.0], 2), f64::from(1.1_f32) - 1.0);
+    assert!(largest_error(&[f32::NAN, 1.0], &[1.0, 1.0], 1).is_nan());
+    assert_eq!(largest_error(&[0.0, 0.0], &[0.0, 0.0], 1), 0.0);
+    let folder = TestFolder::new("embed-auto");
+    let (cache, encoder) = (Cache::new(&folder.0), encoders::squeezenet1_1(Weights::Random { seed: 1 }));
+    let options = |precision| EmbedOptions { device: Some(Device::Cpu), precision, ..EmbedOptions::default() };
+    let settled = || settle_in(&cache, &pictures(3), &encoder, &options(Precision::Auto)).expect("settled");
+    let (found, error) = settled();
+    if has_bfloat16(Device::Cpu) {
+        let error = error.expect("measured");
+        assert!(error > 1e-5 && error < 0.1, "{error}");
+        assert_eq!(found.precision == Precision::BFloat16, error <= TOLERANCE);
+        assert_eq!(settled(), (found.clone(), Some(error)), "kept");
+    } else {
+        assert_eq!((found.precision, error), (Precision::Float32, None));
+    }
+    let run = |precision| embed_in(&cache, 4, &pictures(3), &encoder, &options(precision)).expect("embedded");
+    assert!(run(Precision::Auto) == run(found.precision));
 }

@@ -14,6 +14,7 @@ pub mod registry;
 mod resnet;
 pub mod shapes;
 mod squeezenet;
+mod table;
 mod vit;
 mod weights;
 
@@ -25,6 +26,7 @@ use crate::fs;
 use crate::preprocess::{Filter, Preprocessing, Scale};
 use registry::Recipe;
 pub use registry::{Architecture, Pooling, RegistryError};
+pub use table::table;
 pub use weights::WeightsError;
 
 /// What can go wrong with an encoder.
@@ -44,6 +46,9 @@ pub enum EncoderError {
     /// The file of weights does not fit.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The table of encoders cannot be made.
+    #[error("the table of encoders: {0}")]
+    Table(String),
     /// libtorch refuses.
     #[error("libtorch: {0}")]
     Torch(#[from] TchError),
@@ -61,7 +66,7 @@ pub enum Weights {
     Safetensors(PathBuf),
 }
 
-/// The pixels themselves: at most 32 × 32, normalised, 3 channels; 2352 values for 28 × 28 images, else 3072.
+/// The pixels themselves: 32 × 32, normalised, 3 channels, 3072 values; fewer if all images are smaller, 2352 for 28 × 28.
 pub fn raw_pixels() -> Encoder {
     Encoder { name: "raw pixels".to_owned(), model: Model::RawPixels }
 }
@@ -181,10 +186,12 @@ impl Encoder {
         }
     }
 
-    /// What is done to images of `height` × `width` pixels before this encoder sees them.
-    pub fn preprocessing(&self, height: usize, width: usize) -> Preprocessing {
+    /// What is done to images before this encoder sees them; `shape` is their height, width and channels, if all have the
+    /// same ([`Dataset::shape`](crate::datasets::Dataset::shape)).
+    pub fn preprocessing(&self, shape: Option<[usize; 3]>) -> Preprocessing {
         let Model::Network { recipe, .. } = self.model else {
-            return Preprocessing::imagenet(raw::SIZE.min(height).min(width));
+            let smallest = shape.map_or(raw::SIZE, |[height, width, _]| height.min(width));
+            return Preprocessing::imagenet(raw::SIZE.min(smallest));
         };
         let larger = Preprocessing { resize: 256, filter: Filter::Bicubic, ..Preprocessing::imagenet(224) };
         match recipe {
@@ -194,10 +201,10 @@ impl Encoder {
         }
     }
 
-    /// How many values a vector has, for images of `height` × `width` pixels.
-    pub fn columns(&self, height: usize, width: usize) -> usize {
+    /// How many values a vector has, for images of this `shape`, as in [`preprocessing`](Encoder::preprocessing).
+    pub fn columns(&self, shape: Option<[usize; 3]>) -> usize {
         match self.model {
-            Model::RawPixels => self.preprocessing(height, width).values(),
+            Model::RawPixels => self.preprocessing(shape).values(),
             Model::Network { architecture, .. } => architecture.columns(),
         }
     }

@@ -213,7 +213,7 @@ fn random_weights_give_finite_vectors_that_differ() {
             tch::no_grad(|| network.forward(&images)).expect("forward")
         };
         let output = run(&encoder);
-        assert_eq!(output.size(), [2, encoder.columns(28, 28) as i64]);
+        assert_eq!(output.size(), [2, encoder.columns(Some([28, 28, 1])) as i64]);
         assert!(bool::try_from(output.isfinite().all()).expect("one value"));
         assert!(f64::try_from((output.get(0) - output.get(1)).abs().max()).expect("one value") > 1e-3);
         assert!(output.allclose(&run(&encoder), 1e-5, 1e-6, false), "the same seed");
@@ -223,12 +223,13 @@ fn random_weights_give_finite_vectors_that_differ() {
 #[test]
 fn encoders_say_what_they_are() {
     let random = resnet50(Weights::Random { seed: 3 });
-    assert_eq!((random.name(), random.seed(), random.preprocessing(28, 28).size), ("random ResNet-50", Some(3), 224));
+    assert_eq!((random.name(), random.seed(), random.preprocessing(None).size), ("random ResNet-50", Some(3), 224));
     assert_ne!(random.identity().expect("a seed"), resnet50(Weights::Random { seed: 4 }).identity().expect("a seed"));
     assert_ne!(random.identity().expect("a seed"), vit_b_16(Weights::Random { seed: 3 }).identity().expect("a seed"));
     assert_eq!(random.clone().named("other").identity().expect("a seed"), random.identity().expect("a seed"));
     let raw = raw_pixels();
-    assert_eq!((raw.columns(28, 28), raw.columns(32, 32), raw.columns(500, 300)), (2352, 3072, 3072));
+    let columns = [Some([28, 28, 1]), Some([32, 32, 3]), Some([500, 300, 3]), None].map(|shape| raw.columns(shape));
+    assert_eq!(columns, [2352, 3072, 3072, 3072]);
 }
 
 #[test]

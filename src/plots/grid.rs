@@ -6,25 +6,7 @@ use super::axis::fixed;
 use super::legend::{Label, at, sheet, title};
 use super::style::{self, TEXT, WIDTH};
 use super::{Figure, PlotError, figure, raster};
-
-/// An image: `height` rows of `width` pixels of `channels` bytes, 1 for grey and 3 for red, green and blue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Picture<'a> {
-    /// `width * height * channels` bytes.
-    pub pixels: &'a [u8],
-    /// Pixels in a row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// 1 or 3.
-    pub channels: usize,
-}
-
-impl<'a> From<(&'a [u8], usize, usize, usize)> for Picture<'a> {
-    fn from((pixels, width, height, channels): (&'a [u8], usize, usize, usize)) -> Picture<'a> {
-        Picture { pixels, width, height, channels }
-    }
-}
+use crate::picture::Picture;
 
 /// A grid without rows yet.
 pub fn image_grid() -> ImageGrid {
@@ -47,10 +29,22 @@ struct Row {
 
 /// An image in colour, at most [`LARGEST`] pixels wide and high.
 #[derive(Clone, Debug)]
-struct Small {
+pub(super) struct Small {
     rgb: Vec<[u8; 3]>,
-    width: usize,
-    height: usize,
+    pub(super) width: usize,
+    pub(super) height: usize,
+}
+
+impl Small {
+    /// A PNG file; a grey image as grey.
+    pub(super) fn png(&self) -> Result<Vec<u8>, PlotError> {
+        let (width, height) = (self.width as u32, self.height as u32);
+        if self.rgb.iter().all(|[r, g, b]| r == g && g == b) {
+            let grey: Vec<u8> = self.rgb.iter().map(|rgb| rgb[0]).collect();
+            return raster::png(width, height, ::png::ColorType::Grayscale, &grey);
+        }
+        raster::png(width, height, ::png::ColorType::Rgb, self.rgb.as_flattened())
+    }
 }
 
 /// Larger images are averaged down to this many pixels a side; the figure shows them smaller still.
@@ -79,14 +73,7 @@ impl ImageGrid {
             match small(picture) {
                 Some(image) => row.images.push(image),
                 None => {
-                    self.broken.get_or_insert(PlotError::Picture {
-                        row: title.to_owned(),
-                        index,
-                        width: picture.width,
-                        height: picture.height,
-                        channels: picture.channels,
-                        bytes: picture.pixels.len(),
-                    });
+                    self.broken.get_or_insert(broken(title, index, picture));
                 }
             }
         }
@@ -189,10 +176,16 @@ impl ImageGrid {
     }
 }
 
+/// The error for an image whose parts do not match.
+pub(super) fn broken(row: &str, index: usize, picture: &Picture<'_>) -> PlotError {
+    let Picture { ref pixels, width, height, channels } = *picture;
+    PlotError::Picture { row: row.to_owned(), index, width, height, channels, bytes: pixels.len() }
+}
+
 /// The image in colour, averaged over whole blocks of pixels if it is large; none if its parts do not match.
-fn small(picture: &Picture<'_>) -> Option<Small> {
-    let Picture { pixels, width, height, channels } = *picture;
-    let sides = 1..=4096;
+pub(super) fn small(picture: &Picture<'_>) -> Option<Small> {
+    let Picture { ref pixels, width, height, channels } = *picture;
+    let sides = 1..=1 << 16;
     if !sides.contains(&width) || !sides.contains(&height) || !matches!(channels, 1 | 3) {
         return None;
     }
@@ -243,7 +236,8 @@ mod tests {
     fn large_images_are_averaged() {
         let mut pixels = vec![0_u8; 192 * 96 * 3];
         pixels[..6].copy_from_slice(&[100, 0, 0, 200, 0, 0]);
-        let image = small(&Picture { pixels: &pixels, width: 192, height: 96, channels: 3 }).expect("an image");
+        let image =
+            small(&Picture { pixels: (&pixels[..]).into(), width: 192, height: 96, channels: 3 }).expect("an image");
         assert_eq!((image.width, image.height), (96, 48));
         assert_eq!(image.rgb[0], [75, 0, 0]);
     }

@@ -30,7 +30,7 @@ use plotters::drawing::{DrawingArea, IntoDrawingArea};
 pub use self::bars::{Bar, Bars};
 pub use self::canvas::Canvas;
 pub use self::frame::bars;
-pub use self::grid::{ImageGrid, Picture, image_grid};
+pub use self::grid::{ImageGrid, image_grid};
 pub use self::scatter::{Scatter, scatter, scatter_points};
 
 /// A finished figure.
@@ -125,7 +125,7 @@ pub enum PlotError {
     },
     /// An image whose parts do not fit together.
     #[error(
-        "image {index} of row `{row}`: {width} x {height} pixels with {channels} channels do not match {bytes} bytes (1 or 3 channels, at most 4096 x 4096)"
+        "image {index} of row `{row}`: {width} x {height} pixels with {channels} channels do not match {bytes} bytes (1 or 3 channels, at most 65536 x 65536)"
     )]
     Picture {
         /// Title of the row.

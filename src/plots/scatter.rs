@@ -5,15 +5,20 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axis::{Axis, drawable, extent, fixed, significant};
+use super::grid::{Small, broken, small};
 use super::legend::{Label, Mark, Shape, Sheet, at, fine, legend, line, pen, sheet, title};
 use super::style::{self, AXIS, GRID, QUIET, SMALL, TEXT, WIDTH, ZERO};
 use super::{Figure, PlotError, canvas::Canvas, figure, listed, raster};
+use crate::picture::Picture;
 use crate::points::Points;
 
 /// More points become one picture behind axes that stay text.
 const MOST_SHAPES: usize = 5_000;
 
 const MOST_CATEGORIES: usize = 20;
+
+/// The longer side of a picture at a point.
+const PICTURE: f64 = 34.0;
 
 /// Points at `x` and `y`; those without a finite position are left out and counted.
 pub fn scatter<X: Copy + Into<f64>, Y: Copy + Into<f64>>(x: &[X], y: &[Y]) -> Scatter {
@@ -43,9 +48,27 @@ pub struct Scatter {
     x_title: Option<String>,
     y_title: Option<String>,
     equal: bool,
+    pictures: Vec<Small>,
+    broken: Option<PlotError>,
 }
 
 impl Scatter {
+    /// Shows points as pictures, framed in their colours: the first picture is that of the first point, and so on. A point
+    /// whose picture would cover an earlier one stays a dot, as do points without a picture.
+    pub fn pictures<'a, P: Into<Picture<'a>>>(mut self, images: impl IntoIterator<Item = P>) -> Scatter {
+        self.pictures.clear();
+        for (index, image) in images.into_iter().enumerate() {
+            let image = image.into();
+            match small(&image) {
+                Some(small) => self.pictures.push(small),
+                None => {
+                    self.broken.get_or_insert(broken("pictures", index, &image));
+                }
+            }
+        }
+        self
+    }
+
     /// Colours and shapes by category: `names[label]` is the category of a point. With no names the labels name
     /// themselves. Label -1 is noise, drawn in grey.
     pub fn color_by<L: Copy + Into<i64>, S: AsRef<str>>(mut self, labels: &[L], names: &[S]) -> Scatter {
@@ -81,11 +104,18 @@ impl Scatter {
     /// Draws the figure. O(n).
     ///
     /// # Errors
-    /// Lengths differ; no point has a finite position; more than 20 categories; a label without a name.
+    /// Lengths differ; no point has a finite position; more than 20 categories; a label without a name; a picture whose bytes
+    /// do not match its size.
     pub fn draw(&self) -> Result<Figure, PlotError> {
         let expected = self.x.len();
         if self.y.len() != expected {
             return Err(PlotError::Length { what: "y", expected, found: self.y.len() });
+        }
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        if self.pictures.len() > expected {
+            return Err(PlotError::Length { what: "pictures", expected, found: self.pictures.len() });
         }
         let (category, names) = self.categories()?;
         let points: Vec<(f64, f64, Option<usize>)> = self
@@ -146,6 +176,9 @@ impl Scatter {
         );
         if !names.is_empty() {
             text.push_str(&format!(" Coloured by {} categories: {}.", names.len(), listed(names)));
+        }
+        if !self.pictures.is_empty() {
+            text.push_str(" Where there is room, a point is a small picture of its image.");
         }
         if points.len() < self.x.len() {
             text.push_str(&format!(" Left out for want of a position: {}.", self.x.len() - points.len()));
@@ -233,7 +266,8 @@ impl Layout {
         self.axes(sheet, &place, scatter)?;
         let mark = |category: Option<usize>| category.map_or(NOISE, Mark::of);
         if points.len() > MOST_SHAPES {
-            return self.picture(canvas, points, &place);
+            self.picture(canvas, points, &place)?;
+            return self.pictures(canvas, sheet, scatter, &place);
         }
         let radius = match points.len() {
             0..=150 => 5.5,
@@ -248,6 +282,48 @@ impl Layout {
                 for (x, y, _) in points.iter().filter(|point| point.2 == category) {
                     mark(category).draw(sheet, place(*x, *y), radius, 0.8)?;
                 }
+            }
+        }
+        self.pictures(canvas, sheet, scatter, &place)
+    }
+
+    /// The pictures of points, as far as they do not cover one another.
+    fn pictures(
+        &self,
+        canvas: &Canvas,
+        sheet: &Sheet,
+        scatter: &Scatter,
+        place: &dyn Fn(f64, f64) -> (f64, f64),
+    ) -> Result<(), PlotError> {
+        let category = scatter.categories()?.0;
+        let mut taken: Vec<(f64, f64)> = Vec::new();
+        for (index, picture) in scatter.pictures.iter().enumerate() {
+            let (x, y) = (scatter.x[index], scatter.y[index]);
+            if !drawable(x) || !drawable(y) {
+                continue;
+            }
+            let (x, y) = place(x, y);
+            // Within the axes.
+            let half = PICTURE / 2.0 + 1.0;
+            let (x, y) = (x.clamp(self.left + half, self.right - half), y.clamp(self.top + half, self.bottom - half));
+            if taken.iter().any(|other| (other.0 - x).abs() < 2.0 * half && (other.1 - y).abs() < 2.0 * half) {
+                continue;
+            }
+            taken.push((x, y));
+            let longer = picture.width.max(picture.height) as f64;
+            let (wide, high) =
+                (picture.width as f64 / longer * PICTURE / 2.0, picture.height as f64 / longer * PICTURE / 2.0);
+            let (left, right, top, bottom) = (x - wide, x + wide, y - high, y + high);
+            canvas.image(at(left, top), at(right, bottom), &picture.png()?, longer <= 40.0);
+            let category = category.as_ref().map_or(Some(0), |category| category[index]);
+            let color = category.map_or(NOISE, Mark::of).color;
+            for (from, to) in [
+                ((left, top), (right, top)),
+                ((right, top), (right, bottom)),
+                ((right, bottom), (left, bottom)),
+                ((left, bottom), (left, top)),
+            ] {
+                line(sheet, from, to, pen(&color, 2.0))?;
             }
         }
         Ok(())
@@ -374,6 +450,20 @@ mod tests {
         let made = scatter(&x, &y).color_by(&labels, &["a", "b", "c"]).draw().expect("drawn");
         assert_eq!(made.svg.matches("<image").count(), 1);
         assert!(made.svg.contains(">a</text>") && made.svg.len() < 200_000, "{}", made.svg.len());
+    }
+
+    #[test]
+    fn pictures_stand_where_there_is_room() {
+        let grey = [7_u8; 28 * 28];
+        let colour = [[1_u8, 2, 3]; 28 * 14];
+        let pictures = [(&grey[..], 28, 28, 1), (&grey[..], 28, 28, 1), (colour.as_flattened(), 14, 28, 3)];
+        let points = || scatter(&[0.0, 0.1, 9.0, 5.0], &[0.0, 0.1, 9.0, f64::NAN]);
+        let made = points().pictures(pictures).draw().expect("drawn");
+        assert_eq!(made.svg.matches("<image").count(), 2, "the second would cover the first");
+        assert!(made.description.contains("a small picture of its image"));
+        let message = points().pictures([(&grey[..], 28, 27, 1)]).draw().expect_err("not its size").to_string();
+        assert!(message.contains("pictures"), "{message}");
+        assert!(matches!(points().pictures([pictures[0]; 5]).draw(), Err(PlotError::Length { found: 5, .. })));
     }
 
     #[test]

@@ -149,6 +149,55 @@ fn a_checkpoint_becomes_vectors_and_is_kept() {
 }
 
 #[test]
+fn image_files_become_vectors_with_their_labels_beside_them() {
+    let workspace = with_own_row("encoders-images");
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/images");
+    for (class, name) in [
+        ("boats", "jpeg-grey-q60.jpg"),
+        ("boats", "png-palette-alphas.png"),
+        ("cats", "webp-q60.webp"),
+        ("cats", "jpeg-cmyk-420.jpg"),
+    ] {
+        let bytes = std::fs::read(format!("{fixtures}/{name}")).expect("a fixture");
+        workspace.write(&format!("photographs/{class}/{name}"), bytes);
+    }
+    let embed = ["embed", "--images", "photographs", "--encoder", "none", "-o"];
+    let ran = report(&workspace, &[&embed[..], &["x.npz"]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(
+        (&answer["n_samples"], &answer["n_features"], &answer["precision"]),
+        (&4.into(), &3072.into(), &"f32".into())
+    );
+    // What it wrote, other commands read: points and labels from one file.
+    let score = ["score", "--truth", "x.npz", "--data", "x.npz", "--pred", "x.npz"];
+    let ran = report(&workspace, &score);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let answer: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert_eq!(answer["adjusted_rand_score"], 1.0, "{answer}");
+    assert!(answer["silhouette_score"].is_number(), "{answer}");
+    let cluster = ["cluster", "x.npz", "--method", "kmeans", "--n-clusters", "2", "-o", "labels.npz"];
+    let ran = report(&workspace, &cluster);
+    assert!(
+        ran.code == Some(2) && ran.stderr.contains("labels.npz: only embeddings go into an .npz file"),
+        "{}",
+        ran.stderr
+    );
+
+    // A bad file is named; the others' vectors are not lost, though raw pixels are never kept.
+    workspace.write("photographs/cats/broken.jpg", b"\xff\xd8\xff\xe0 no more");
+    let ran = report(&workspace, &[&embed[..], &["y.npz"]].concat());
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("cats/broken.jpg: the JPEG file is truncated"), "{}", ran.stderr);
+    assert!(!workspace.folder.join("y.npz").exists());
+    let ran = report(&workspace, &["embed", "--images", "nowhere", "--encoder", "none", "-o", "y.npz"]);
+    assert!(ran.code == Some(3) && ran.stderr.contains("nowhere: cannot be read: No such file"), "{}", ran.stderr);
+    workspace.write("empty/notes.txt", b"nothing");
+    let ran = report(&workspace, &["embed", "--images", "empty", "--encoder", "none", "-o", "y.npz"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("empty: there are no image files"), "{}", ran.stderr);
+}
+
+#[test]
 fn what_is_wrong_is_told_in_one_line() {
     let workspace = with_own_row("encoders-wrong");
     checkpoint(&workspace.folder.join("mine.pth"));

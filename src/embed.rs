@@ -150,14 +150,12 @@ pub fn settle(
     encoder: &Encoder,
     options: &EmbedOptions,
 ) -> Result<(EmbedOptions, Option<f64>), EmbedError> {
-    match options.precision {
-        Precision::Auto => settle_in(&Cache::of_environment()?, dataset, encoder, options),
-        _ => Ok((EmbedOptions { device: Some(device(options)?), ..options.clone() }, None)),
-    }
+    settle_in(Cache::of_environment, dataset, encoder, options)
 }
 
+/// The cache is asked for only where something is measured.
 fn settle_in(
-    cache: &Cache,
+    cache: impl FnOnce() -> Result<Cache, CacheError>,
     dataset: &Dataset,
     encoder: &Encoder,
     options: &EmbedOptions,
@@ -173,7 +171,7 @@ fn settle_in(
     }
     let first: Vec<usize> = (0..dataset.len().min(MEASURED)).collect();
     let key = keys(dataset, encoder, &EmbedOptions { precision: Precision::BFloat16, ..settled.clone() }, &[&first])?;
-    let error = match cache.entry("precision", &format!("{}device {}\n", key[0], device_name(device)))? {
+    let error = match cache()?.entry("precision", &key[0])? {
         Entry::Hit(bytes) => <[u8; 8]>::try_from(&*bytes).map_or(f64::INFINITY, f64::from_le_bytes),
         Entry::Miss(slot) => {
             let preprocessing = encoder.preprocessing(dataset.shape());
@@ -286,7 +284,7 @@ fn embed_in(
     if options.batch_size == 0 {
         return Err(EmbedError::BatchSize);
     }
-    let (options, _) = &settle_in(cache, dataset, encoder, options)?;
+    let (options, _) = &settle_in(|| Ok(cache.clone()), dataset, encoder, options)?;
     let device = device(options)?;
     crate::cell::device(&device_name(device));
     if let Some(seed) = encoder.seed() {

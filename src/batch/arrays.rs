@@ -41,18 +41,16 @@ fn format(path: &Path) -> Result<Format, BatchError> {
 
 /// The points in a file.
 pub(super) fn points(path: &Path) -> Result<Points, BatchError> {
-    let npy = |source: NpyError| BatchError::Npy { path: path.to_owned(), source };
     match format(path)? {
-        Format::Npy => npy::read_points(path).map_err(npy),
-        Format::Npz => npz::read_points(path, EMBEDDINGS).map_err(npy),
+        Format::Npy => npy::read_points(path).map_err(in_file(path)),
+        Format::Npz => npz::read_points(path, EMBEDDINGS).map_err(in_file(path)),
         Format::Parquet => points_of_frame(path, &frame(path)?),
     }
 }
 
 /// The images in a file: n, 3, height and width, and as many numbers.
 pub(super) fn tensors(path: &Path) -> Result<([usize; 4], Vec<f32>), BatchError> {
-    let npy = |source: NpyError| BatchError::Npy { path: path.to_owned(), source };
-    let array = npy::read(path).map_err(npy)?;
+    let array = npy::read(path).map_err(in_file(path))?;
     let &[images, 3, height, width] = array.shape.as_slice() else {
         let message = format!("images need the shape n x 3 x height x width, not {:?}", array.shape);
         return Err(BatchError::Array { path: path.to_owned(), message });
@@ -62,10 +60,9 @@ pub(super) fn tensors(path: &Path) -> Result<([usize; 4], Vec<f32>), BatchError>
 
 /// The labels in a file.
 pub(super) fn labels(path: &Path) -> Result<Vec<i32>, BatchError> {
-    let npy = |source: NpyError| BatchError::Npy { path: path.to_owned(), source };
     match format(path)? {
-        Format::Npy => npy::read_labels(path).map_err(npy),
-        Format::Npz => npz::read_labels(path, TRUTH).map_err(npy),
+        Format::Npy => npy::read_labels(path).map_err(in_file(path)),
+        Format::Npz => npz::read_labels(path, TRUTH).map_err(in_file(path)),
         Format::Parquet => labels_of_frame(path, &frame(path)?),
     }
 }
@@ -75,19 +72,19 @@ pub(super) fn init(path: &Path) -> Result<Init, BatchError> {
     if format(path)? != Format::Npy {
         return Ok(Init::Centers(points(path)?));
     }
-    let npy = |source: NpyError| BatchError::Npy { path: path.to_owned(), source };
-    let array = npy::read(path).map_err(npy)?;
+    let wrong = in_file(path);
+    let array = npy::read(path).map_err(&wrong)?;
     if array.shape.len() != 1 {
-        return Ok(Init::Centers(array.to_points().map_err(npy)?));
+        return Ok(Init::Centers(array.to_points().map_err(&wrong)?));
     }
-    let row = |value: i32| usize::try_from(value).map_err(|_| npy(NpyError::Range(f64::from(value))));
-    let rows: Result<Vec<usize>, BatchError> = array.to_labels().map_err(npy)?.into_iter().map(row).collect();
+    let row = |value: i32| usize::try_from(value).map_err(|_| wrong(NpyError::Range(f64::from(value))));
+    let rows: Result<Vec<usize>, BatchError> = array.to_labels().map_err(&wrong)?.into_iter().map(row).collect();
     Ok(Init::Rows(rows?))
 }
 
 /// A number for each sample.
 pub(super) fn numbers_in(path: &Path) -> Result<Vec<f64>, BatchError> {
-    let array = npy::read(path).map_err(|source| BatchError::Npy { path: path.to_owned(), source })?;
+    let array = npy::read(path).map_err(in_file(path))?;
     Ok(array.to_f64())
 }
 
@@ -169,7 +166,7 @@ fn bytes(path: &Path, content: Content) -> Result<Vec<u8>, BatchError> {
             }
             _ => return Err(broken(path, ONLY_EMBEDDINGS)),
         };
-        return npz::to_bytes(&arrays).map_err(|source| BatchError::Npy { path: path.to_owned(), source });
+        return npz::to_bytes(&arrays).map_err(in_file(path));
     }
     Ok(match content {
         Content::Points(points) | Content::Labelled(points, _) => of_points(&points),
@@ -212,8 +209,7 @@ fn by_column<T: Copy>(
 }
 
 fn frame(path: &Path) -> Result<DataFrame, BatchError> {
-    let file = File::open(path)
-        .map_err(|error| BatchError::Npy { path: path.to_owned(), source: NpyError::System(error.to_string()) })?;
+    let file = File::open(path).map_err(|error| in_file(path)(NpyError::System(error.to_string())))?;
     ParquetReader::new(file).finish().map_err(|error| broken(path, &error.to_string()))
 }
 
@@ -226,16 +222,14 @@ fn points_of_frame(path: &Path, frame: &DataFrame) -> Result<Points, BatchError>
     let (rows, columns) = (frame.height(), frame.width());
     let mut values = Vec::new();
     let size = rows.saturating_mul(columns);
-    values
-        .try_reserve_exact(size)
-        .map_err(|_| BatchError::Npy { path: path.to_owned(), source: NpyError::Memory(size) })?;
+    values.try_reserve_exact(size).map_err(|_| in_file(path)(NpyError::Memory(size)))?;
     values.resize(size, 0.0);
     for (at, column) in frame.columns().iter().enumerate() {
         for (row, value) in numbers(path, column.name(), column.as_materialized_series())?.into_iter().enumerate() {
             values[row * columns + at] = value;
         }
     }
-    Points::new(rows, columns, values).map_err(|error| BatchError::Npy { path: path.to_owned(), source: error.into() })
+    Points::new(rows, columns, values).map_err(|error| in_file(path)(error.into()))
 }
 
 fn points_of_lists(path: &Path, column: &Column) -> Result<Points, BatchError> {
@@ -257,8 +251,7 @@ fn points_of_lists(path: &Path, column: &Column) -> Result<Points, BatchError> {
         }
         values.extend(list);
     }
-    Points::new(rows, columns.unwrap_or(1), values)
-        .map_err(|error| BatchError::Npy { path: path.to_owned(), source: error.into() })
+    Points::new(rows, columns.unwrap_or(1), values).map_err(|error| in_file(path)(error.into()))
 }
 
 /// The numbers of a column, none missing.
@@ -292,6 +285,11 @@ fn labels_of_frame(path: &Path, frame: &DataFrame) -> Result<Vec<i32>, BatchErro
     let labels = column.as_materialized_series().strict_cast(&DataType::Int32);
     let labels = labels.map_err(|error| broken(path, &error.to_string()))?;
     Ok(labels.i32().map_err(|error| broken(path, &error.to_string()))?.into_no_null_iter().collect())
+}
+
+/// Tells in which file an array is wrong.
+fn in_file(path: &Path) -> impl Fn(NpyError) -> BatchError {
+    |source| BatchError::Npy { path: path.to_owned(), source }
 }
 
 fn broken(path: &Path, message: &str) -> BatchError {

@@ -89,11 +89,11 @@ fn images(
         Some(samples) => dataset.sample(samples, seed)?,
         None => dataset.clone(),
     };
-    let Measured { value, seconds } = timed(|| {
+    let Measured { value, seconds } = timed(|| -> Result<_, EmbedError> {
         let (options, error) = settle(&dataset, encoder, options)?;
         Ok((embed_with(&dataset, encoder, &options)?, options.precision, error))
     });
-    let (points, precision, error) = value.map_err(|error: EmbedError| error)?;
+    let (points, precision, error) = value?;
     let name = PRECISIONS.iter().find(|(_, named)| *named == precision).map_or("", |(name, _)| name);
     answer.put("precision", &name);
     answer.put_some("bf16_relative_error", error.as_ref());

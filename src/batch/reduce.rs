@@ -21,8 +21,8 @@ struct Reduced {
 }
 
 pub(super) fn run(job: &batch_job::Reduce) -> Result<Answer, BatchError> {
-    let points = (job.method != "knn-graph").then_some(job.output.as_path());
-    let others = if points.is_none() { Some(job.output.as_path()) } else { None };
+    let output = Some(job.output.as_path());
+    let (points, others) = if job.method == "knn-graph" { (None, output) } else { (output, None) };
     Outputs::check(points, job.save.iter().map(|(_, path)| path.as_path()).chain(others))?;
     let methods: &[(&str, Method)] = &[
         ("umap", umap),

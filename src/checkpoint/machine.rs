@@ -92,14 +92,17 @@ impl<'input> Machine<'input> {
         self.push_id(id)
     }
 
-    pub(super) fn key32(&mut self) -> Result<u32, CheckpointError> {
-        Ok(u32::from_le_bytes(self.reader.array()?))
-    }
-
-    pub(super) fn key_of_line(&mut self) -> Result<u32, CheckpointError> {
-        let line = self.reader.line(20)?;
-        let number = str::from_utf8(&line).ok().and_then(|digits| digits.parse().ok());
-        number.ok_or_else(|| self.fault("a line that is not an integer"))
+    /// The key of an operation on the memo: a byte, four, or a line of digits.
+    pub(super) fn key(&mut self, code: u8) -> Result<u32, CheckpointError> {
+        match code {
+            b'q' | b'h' => Ok(self.reader.byte()?.into()),
+            b'r' | b'j' => Ok(u32::from_le_bytes(self.reader.array()?)),
+            _ => {
+                let line = self.reader.line(20)?;
+                let number = str::from_utf8(&line).ok().and_then(|digits| digits.parse().ok());
+                number.ok_or_else(|| self.fault("a line that is not an integer"))
+            }
+        }
     }
 
     pub(super) fn length32(&mut self) -> Result<u64, CheckpointError> {

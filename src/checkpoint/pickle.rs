@@ -152,29 +152,13 @@ impl Machine<'_> {
                 self.set_items(&items)?;
             }
 
-            b'q' => {
-                let key = self.reader.byte()?.into();
-                self.remember(key)?;
-            }
-            b'r' => {
-                let key = self.key32()?;
-                self.remember(key)?;
-            }
-            b'p' => {
-                let key = self.key_of_line()?;
+            b'q' | b'r' | b'p' => {
+                let key = self.key(code)?;
                 self.remember(key)?;
             }
             0x94 => self.remember(self.memo.len() as u32)?,
-            b'h' => {
-                let key = self.reader.byte()?.into();
-                self.recall(key)?;
-            }
-            b'j' => {
-                let key = self.key32()?;
-                self.recall(key)?;
-            }
-            b'g' => {
-                let key = self.key_of_line()?;
+            b'h' | b'j' | b'g' => {
+                let key = self.key(code)?;
                 self.recall(key)?;
             }
 

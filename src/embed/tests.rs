@@ -167,7 +167,8 @@ fn sixteen_bits_are_taken_where_they_are_good_enough() {
     let folder = TestFolder::new("embed-auto");
     let (cache, encoder) = (Cache::new(&folder.0), encoders::squeezenet1_1(Weights::Random { seed: 1 }));
     let options = |precision| EmbedOptions { device: Some(Device::Cpu), precision, ..EmbedOptions::default() };
-    let settled = || settle_in(&cache, &pictures(3), &encoder, &options(Precision::Auto)).expect("settled");
+    let settled =
+        || settle_in(|| Ok(cache.clone()), &pictures(3), &encoder, &options(Precision::Auto)).expect("settled");
     let (found, error) = settled();
     if has_bfloat16(Device::Cpu) {
         let error = error.expect("measured");

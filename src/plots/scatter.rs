@@ -118,21 +118,21 @@ impl Scatter {
             return Err(PlotError::Length { what: "pictures", expected, found: self.pictures.len() });
         }
         let (category, names) = self.categories()?;
-        let points: Vec<(f64, f64, Option<usize>)> = self
-            .x
-            .iter()
-            .zip(&self.y)
-            .enumerate()
-            .filter(|(_, (x, y))| drawable(**x) && drawable(**y))
-            .map(|(index, (x, y))| (*x, *y, category.as_ref().map_or(Some(0), |category| category[index])))
-            .collect();
+        let all = self.x.iter().zip(&self.y).enumerate();
+        let shown = all.filter(|(_, (x, y))| drawable(**x) && drawable(**y));
+        let (numbers, points): (Vec<usize>, Vec<Spot>) = shown
+            .map(|(index, (x, y))| (index, (*x, *y, category.as_ref().map_or(Some(0), |category| category[index]))))
+            .unzip();
+        let pictures =
+            numbers.iter().zip(&points).filter_map(|(&index, &point)| Some((point, self.pictures.get(index)?)));
+        let pictures: Vec<Pictured> = pictures.collect();
         let (Some(across), Some(up)) = (extent(points.iter().map(|p| p.0)), extent(points.iter().map(|p| p.1))) else {
             return Err(PlotError::NoData { what: "x, y".to_owned(), rows: expected });
         };
         let layout =
             Layout::new(self, &names, points.iter().any(|p| p.2.is_none()), (across, up), expected - points.len());
         let (canvas, sheet) = sheet(layout.height);
-        layout.draw(&canvas, &sheet, &points, names.len().max(1), self)?;
+        layout.draw(&canvas, &sheet, &points, &pictures, names.len().max(1), self)?;
         let title = self.title.as_deref().unwrap_or("Scatter plot");
         let description = self.description(&points, &names, (across, up));
         Ok(figure(&canvas.body(), (WIDTH, layout.height), title, description))
@@ -163,7 +163,7 @@ impl Scatter {
         Ok((Some(labels.iter().enumerate().map(find).collect::<Result<_, _>>()?), names))
     }
 
-    fn description(&self, points: &[(f64, f64, Option<usize>)], names: &[String], (x, y): Extents) -> String {
+    fn description(&self, points: &[Spot], names: &[String], (x, y): Extents) -> String {
         let axis = |title: &Option<String>, plain: &str, (low, high): (f64, f64)| {
             let name = title.as_deref().unwrap_or(plain);
             format!("{name} from {} to {}", significant(low, 3), significant(high, 3))
@@ -186,6 +186,11 @@ impl Scatter {
         text
     }
 }
+
+/// Where a point is, and its category; none for noise.
+type Spot = (f64, f64, Option<usize>);
+/// A point and its picture.
+type Pictured<'pictures> = (Spot, &'pictures Small);
 
 type Extents = ((f64, f64), (f64, f64));
 
@@ -248,7 +253,8 @@ impl Layout {
         &self,
         canvas: &Canvas,
         sheet: &Sheet,
-        points: &[(f64, f64, Option<usize>)],
+        points: &[Spot],
+        pictures: &[Pictured],
         categories: usize,
         scatter: &Scatter,
     ) -> Result<(), PlotError> {
@@ -267,7 +273,7 @@ impl Layout {
         let mark = |category: Option<usize>| category.map_or(NOISE, Mark::of);
         if points.len() > MOST_SHAPES {
             self.picture(canvas, points, &place)?;
-            return self.pictures(canvas, sheet, scatter, &place);
+            return self.pictures(canvas, sheet, pictures, &place);
         }
         let radius = match points.len() {
             0..=150 => 5.5,
@@ -284,7 +290,7 @@ impl Layout {
                 }
             }
         }
-        self.pictures(canvas, sheet, scatter, &place)
+        self.pictures(canvas, sheet, pictures, &place)
     }
 
     /// The pictures of points, as far as they do not cover one another.
@@ -292,16 +298,11 @@ impl Layout {
         &self,
         canvas: &Canvas,
         sheet: &Sheet,
-        scatter: &Scatter,
+        pictures: &[Pictured],
         place: &dyn Fn(f64, f64) -> (f64, f64),
     ) -> Result<(), PlotError> {
-        let category = scatter.categories()?.0;
         let mut taken: Vec<(f64, f64)> = Vec::new();
-        for (index, picture) in scatter.pictures.iter().enumerate() {
-            let (x, y) = (scatter.x[index], scatter.y[index]);
-            if !drawable(x) || !drawable(y) {
-                continue;
-            }
+        for &((x, y, category), picture) in pictures {
             let (x, y) = place(x, y);
             // Within the axes.
             let half = PICTURE / 2.0 + 1.0;
@@ -315,7 +316,6 @@ impl Layout {
                 (picture.width as f64 / longer * PICTURE / 2.0, picture.height as f64 / longer * PICTURE / 2.0);
             let (left, right, top, bottom) = (x - wide, x + wide, y - high, y + high);
             canvas.image(at(left, top), at(right, bottom), &picture.png()?, longer <= 40.0);
-            let category = category.as_ref().map_or(Some(0), |category| category[index]);
             let color = category.map_or(NOISE, Mark::of).color;
             for (from, to) in [
                 ((left, top), (right, top)),
@@ -393,7 +393,7 @@ impl Layout {
     fn picture(
         &self,
         canvas: &Canvas,
-        points: &[(f64, f64, Option<usize>)],
+        points: &[Spot],
         place: &dyn Fn(f64, f64) -> (f64, f64),
     ) -> Result<(), PlotError> {
         const SHARPNESS: f64 = 2.0;

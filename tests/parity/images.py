@@ -43,7 +43,7 @@ FIXTURES = [
     "jpeg-420-q92.jpg", "jpeg-422-q35-progressive.jpg", "jpeg-grey-q60.jpg", "jpeg-exif-6.jpg", "jpeg-cmyk-420.jpg",
     "jpeg-ycck-420.jpg", "png-16-bit-grey-dark-0.png", "png-palette-alphas.png", "png-1-bit-0.png", "png-4-bit-grey-0.png",
     "gif-transparent.gif", "webp-q60.webp", "webp-alpha.webp", "bmp-palette.bmp", "tiff-1-bit.tif",
-    "tiff-palette.tif",
+    "tiff-palette.tif", "tiff-jpeg.tif",
 ]  # fmt: skip
 # Width x height.
 SIZES = [

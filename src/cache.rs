@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each half uses a part")]
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::{self, BufWriter, ErrorKind, Read as _, Seek as _, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -180,11 +180,51 @@ impl Slot {
     /// # Errors
     /// No space, missing rights.
     pub fn store(self, content: &[u8]) -> Result<(), CacheError> {
-        let mut rest = format!("{}\n{}", self.key.len(), self.key).into_bytes();
-        rest.extend_from_slice(content);
-        let mut bytes = format!("{MAGIC} {}\n", blake3::hash(&rest).to_hex()).into_bytes();
-        bytes.append(&mut rest);
-        Ok(fs::write_atomic(&self.path, &bytes)?)
+        let (path, size) = (self.path.clone(), content.len() as u64);
+        let write = |out: &mut dyn Write| out.write_all(content).map_err(|error| fs::cannot_write(&path, size, error));
+        Ok(self.store_with(size, write)?)
+    }
+
+    /// Stores what `write` writes piece by piece, whole or not at all; `bytes` is its size as far as that is known.
+    ///
+    /// # Errors
+    /// No space, missing rights; those of `write`, after which nothing is stored.
+    pub fn store_with<E: From<FsError>>(
+        self,
+        bytes: u64,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error| E::from(fs::cannot_write(&self.path, bytes, error));
+        fs::write_atomic_with(&self.path, bytes, |file| {
+            let mut out = Hashed { out: BufWriter::with_capacity(1 << 20, &mut *file), hasher: blake3::Hasher::new() };
+            // The sum goes where these zeros are.
+            let first_line = |sum: &str| format!("{MAGIC} {sum}\n");
+            out.out.write_all(first_line(&"0".repeat(64)).as_bytes()).map_err(failed)?;
+            write!(out, "{}\n{}", self.key.len(), self.key).map_err(failed)?;
+            write(&mut out)?;
+            out.out.flush().map_err(failed)?;
+            let sum = out.hasher.finalize().to_hex();
+            drop(out);
+            file.rewind().and_then(|()| file.write_all(first_line(&sum).as_bytes())).map_err(failed)
+        })
+    }
+}
+
+/// Passes bytes on, and computes their BLAKE3.
+struct Hashed<W> {
+    out: W,
+    hasher: blake3::Hasher,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..length]);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

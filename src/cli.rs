@@ -8,10 +8,11 @@ use anyhow::{Result, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::batch_command::{self, ClusterArguments, EmbedArguments, ReduceArguments, ScoreArguments};
+use crate::batch_command::{self, ClusterArguments, EmbedArguments, ReduceArguments, ScoreArguments, VerifyArguments};
 use crate::batch_job;
 use crate::cache::Cache;
 use crate::cache_command;
+use crate::datasets_command;
 use crate::encoders_command;
 use crate::environment::{self, Installation};
 use crate::fetch;
@@ -63,6 +64,11 @@ enum Command {
         #[command(subcommand)]
         what: Fetch,
     },
+    /// List datasets and whether their files are here; check every image of one
+    Datasets {
+        #[command(subcommand)]
+        what: Option<Datasets>,
+    },
     /// List encoders and whether their weights are here; import weights
     Encoders {
         #[command(subcommand)]
@@ -95,10 +101,14 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Fetch {
-    /// Datasets, by name; those that are there and whole are left alone
+    /// Datasets, by name; files that are there and whole are left alone
     Datasets {
-        /// Names; all if none is given
+        /// Names; `report datasets` lists them
+        #[arg(required = true)]
         names: Vec<String>,
+        /// What their training partitions need, too
+        #[arg(long)]
+        train: bool,
     },
     /// Weights of encoders, by name; each is downloaded, verified as far as its checksum is known, and converted once
     Encoders {
@@ -108,6 +118,12 @@ enum Fetch {
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Datasets {
+    /// Count, decode and check every image; show how many each class has, and samples
+    Verify(VerifyArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -170,7 +186,7 @@ pub fn main() -> ExitCode {
                 128 + *signal as u8
             }
             None => {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", crate::terminal::clean(&format!("{error:#}")));
                 ENVIRONMENT
             }
         },
@@ -182,14 +198,19 @@ fn run(command: Command) -> Result<u8> {
     match command {
         Command::Build(arguments) => build(&arguments),
         Command::Check { notebooks, output } => check(notebooks, output),
-        Command::Fetch { what: Fetch::Datasets { names } } => {
-            fetch::datasets(&names, &environment::data_folder()?)?;
+        Command::Fetch { what: Fetch::Datasets { names, train } } => {
+            fetch::datasets(&names, train, &environment::data_folder()?)?;
             Ok(OK)
         }
         Command::Fetch { what: Fetch::Encoders { names, from } } => {
             fetch::encoders(&names, from.as_deref(), &environment::encoders_folder()?)?;
             Ok(OK)
         }
+        Command::Datasets { what: None } => {
+            crate::terminal::print(&datasets_command::list(&environment::data_folder()?)?);
+            Ok(OK)
+        }
+        Command::Datasets { what: Some(Datasets::Verify(arguments)) } => batch(arguments.into()),
         Command::Encoders { what: None } => {
             crate::terminal::print(&encoders_command::list(&environment::encoders_folder()?)?);
             Ok(OK)
@@ -197,7 +218,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Encoders { what: Some(Encoders::Import { file, name }) } => {
             match encoders_command::import_as(&file, &name, &environment::encoders_folder()?) {
                 Err(error) if encoders_command::is_bad_input(&error) => {
-                    eprintln!("error: {error:#}");
+                    eprintln!("error: {}", crate::terminal::clean(&format!("{error:#}")));
                     Ok(BAD_INPUT)
                 }
                 done => done.map(|()| OK),

@@ -242,6 +242,9 @@ impl fmt::Write for Limited {
 }
 
 fn text(value: &str) -> Vec<Output> {
+    if value.is_empty() {
+        return Vec::new();
+    }
     let mut limited = Limited::new(MOST_TEXT);
     let _ = limited.write_str(value);
     vec![Output::Text { text: limited.finished() }]

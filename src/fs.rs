@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use sha2::{Digest as _, Sha256};
+use md5::Md5;
+use sha2::{Digest, Sha256};
 
 /// How long [`lock`] waits.
 pub const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
@@ -70,25 +71,46 @@ pub fn user_folder() -> Option<PathBuf> {
 /// # Errors
 /// No space, with the bytes needed; anything else that the system refuses. The old file, if any, is then untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    let size = bytes.len() as u64;
+    write_atomic_with(path, size, |file| file.write_all(bytes).map_err(|error| cannot_write(path, size, error)))
+}
+
+/// [`write_atomic`] of content that `write` makes piece by piece; `bytes` is its size as far as that is known.
+///
+/// # Errors
+/// As [`write_atomic`], and those of `write`.
+pub fn write_atomic_with<E: From<FsError>>(
+    path: &Path,
+    bytes: u64,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
     let folder = folder_of(path);
     create_folder(folder)?;
     remove_leftovers(path);
     let temporary = temporary_name(path);
-    let written = write_synced(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+    let failed = |error| cannot_write(path, bytes, error);
+    let written = OpenOptions::new().read(true).write(true).create_new(true).open(&temporary).map_err(failed);
+    let written = written.map_err(E::from).and_then(|mut file| {
+        write(&mut file)?;
+        file.sync_all().and_then(|()| std::fs::rename(&temporary, path)).map_err(|error| failed(error).into())
+    });
     if let Err(error) = written {
         let _ = std::fs::remove_file(&temporary);
-        return Err(match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                FsError::NoSpace { path: path.to_owned(), bytes: bytes.len() as u64 }
-            }
-            _ => FsError::io("cannot be written", path, error),
-        });
+        return Err(error);
     }
     // Without this the rename itself may be lost. Some file systems cannot sync a folder: then there is no more to do.
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// The error of writing to a file of so many bytes.
+pub fn cannot_write(path: &Path, bytes: u64, error: io::Error) -> FsError {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FsError::NoSpace { path: path.to_owned(), bytes },
+        _ => FsError::io("cannot be written", path, error),
+    }
 }
 
 /// Makes a folder and those above it; it may be there already.
@@ -176,6 +198,16 @@ pub fn folder_stamp(folder: &Path) -> Result<String, FsError> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// What tells whether a file or a folder has changed, without reading it: size and time of change, of a folder those of all
+/// files below it; that there is none, if so.
+pub fn stamp(path: &Path) -> String {
+    match path.metadata() {
+        Ok(about) if about.is_dir() => folder_stamp(path).unwrap_or_else(|error| error.to_string()),
+        Ok(about) => format!("{} {:?}", about.len(), about.modified().ok()),
+        Err(error) => error.kind().to_string(),
+    }
+}
+
 /// BLAKE3 of a file's bytes, in hexadecimal. Reads the file once, in pieces.
 ///
 /// # Errors
@@ -193,7 +225,19 @@ pub fn blake3_file(path: &Path) -> Result<String, FsError> {
 /// # Errors
 /// The file cannot be read.
 pub fn sha256_file(path: &Path) -> Result<String, FsError> {
-    let mut hasher = Sha256::new();
+    digest_file::<Sha256>(path)
+}
+
+/// MD5 of a file's bytes, in hexadecimal: for files of which no better checksum was published.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn md5_file(path: &Path) -> Result<String, FsError> {
+    digest_file::<Md5>(path)
+}
+
+fn digest_file<D: Digest>(path: &Path) -> Result<String, FsError> {
+    let mut hasher = D::new();
     read_pieces(path, |piece| hasher.update(piece))?;
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -273,12 +317,6 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let _ = self.file.unlock();
     }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// `.NAME.PID.COUNT.tmp` beside the file: hidden, and no two writers share one.

@@ -26,6 +26,7 @@ pub mod batch_job;
 pub mod cache;
 pub mod cell;
 pub mod channel;
+mod checkpoint;
 pub mod cluster;
 pub mod datasets;
 pub mod display;

@@ -13,6 +13,7 @@ mod datasets {
     //! The part of the library's datasets that says what to fetch.
     pub mod registry;
 }
+mod datasets_command;
 mod diagnostic;
 mod encoders {
     //! The part of the library's encoders that says which there are, and what they consist of.

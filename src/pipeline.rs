@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::datasets::registry;
 use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::environment::Installation;
 use crate::notebook::Notebook;
@@ -176,15 +177,19 @@ fn make_plan(notebook: &Notebook, environment: &Environment, places: &Places) ->
     plan::make(notebook, environment, kept.as_ref(), &changed)
 }
 
-/// The name of an input file or folder that is no longer what it was. Datasets are fixed by the library, and need no look.
+/// The name of an input file or folder that is no longer what it was, or is gone.
 fn changed(input: &Input) -> Option<String> {
-    if let Some(path) = input.name.strip_prefix("folder:") {
-        let now = fs::folder_stamp(Path::new(path)).ok()?;
-        return (input.checksum != format!("stamp:{now}")).then(|| path.to_owned());
-    }
-    let path = input.name.strip_prefix("file:")?;
-    let now = fs::blake3_file(Path::new(path)).ok()?;
-    (input.checksum != format!("blake3:{now}")).then(|| path.to_owned())
+    let (kind, path) = input.name.split_once(':')?;
+    let now = match kind {
+        "folder" => fs::folder_stamp(Path::new(path)).map(|stamp| format!("stamp:{stamp}")).ok(),
+        "file" => fs::blake3_file(Path::new(path)).map(|sum| format!("blake3:{sum}")).ok(),
+        // What a dataset is taken from.
+        "stamp" => Some(fs::stamp(Path::new(path))),
+        // Which datasets are here.
+        "datasets" => registry::presence(Path::new(path)).ok(),
+        _ => return None,
+    };
+    (now.as_ref() != Some(&input.checksum)).then(|| path.to_owned())
 }
 
 /// The text of all failures, as a terminal shows it.

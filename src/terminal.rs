@@ -12,6 +12,11 @@ use crate::runner::Stage;
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 const REDRAW_EVERY: Duration = Duration::from_millis(100);
 
+/// A text that may have names from data in it, without what a terminal would obey.
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c }).collect()
+}
+
 /// The state of the line.
 pub struct Terminal {
     name: String,

@@ -5,7 +5,7 @@ use super::arrays::{self, Content, Outputs};
 use super::error::BatchError;
 use super::{costs, one_of};
 use crate::batch_job;
-use crate::datasets::{self, Dataset};
+use crate::datasets::{self, Dataset, LoadOptions};
 use crate::embed::{EmbedError, EmbedOptions, Precision, embed_tensors, embed_with, named_device, settle};
 use crate::encoders::{self, Encoder};
 use crate::measure::{Measured, timed};
@@ -25,13 +25,14 @@ pub(super) fn run(job: &batch_job::Embed) -> Result<Answer, BatchError> {
     let mut answer = Answer::default();
     answer.put("encoder", &job.encoder);
     let (points, labels, seconds) = match &job.source {
-        batch_job::Images::Dataset { name, partition, samples, seed } => {
+        batch_job::Images::Dataset { name, partition, level, allow_bad, samples, seed } => {
             answer.put("dataset", name);
             answer.put("partition", partition);
-            let mut dataset = datasets::load(name)?;
-            if partition == "train" {
-                dataset = dataset.train()?;
-            }
+            let partition = super::verify::partition(partition);
+            let loading = LoadOptions { partition, level: level.clone(), allow_bad: *allow_bad };
+            let dataset = datasets::load_with(name, &loading)?;
+            answer.put("labels", &dataset.level());
+            answer.put("n_bad", &dataset.bad_images().len());
             images(&dataset, *samples, *seed, &encoder, &options, &mut answer)?
         }
         batch_job::Images::Folder { path, samples, seed } => {

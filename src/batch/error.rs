@@ -68,7 +68,7 @@ impl BatchError {
             | BatchError::Reduce { source: ReduceError::Linalg(_), .. }
             | BatchError::Metric { source: MetricError::Linalg(_), .. }
             | BatchError::Probe { source: ProbeError::Linalg(_) }
-            | BatchError::Dataset(DatasetError::Fs(_) | DatasetError::Missing { .. } | DatasetError::NoPlace)
+            | BatchError::Dataset(DatasetError::Fs(_) | DatasetError::Cache(_) | DatasetError::Missing { .. })
             | BatchError::Encoder(EncoderError::NotHere { .. })
             | BatchError::Embed(
                 EmbedError::Cache(_)

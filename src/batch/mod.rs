@@ -12,6 +12,7 @@ mod probe;
 mod reduce;
 mod score;
 mod steps;
+mod verify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -60,12 +61,24 @@ fn do_job(job: &[u8]) -> (u8, String) {
         Ok(Job::Reduce(job)) => reduce::run(&job),
         Ok(Job::Cluster(job)) => cluster::run(&job),
         Ok(Job::Score(job)) => score::run(&job),
+        // For people: text, not JSON.
+        Ok(Job::Verify(job)) => return verified(&job),
         Err(error) => {
             Err(BatchError::Internal(format!("the program and its library differ, build them anew: {error}")))
         }
     };
     match answer {
         Ok(answer) => (batch_job::DONE, answer.text()),
+        Err(error) => (error.exit_code(), in_full(&error)),
+    }
+}
+
+fn verified(job: &batch_job::Verify) -> (u8, String) {
+    match verify::run(job) {
+        Ok((true, text)) => (batch_job::DONE, text.trim_end().to_owned()),
+        Ok((false, text)) => {
+            (batch_job::BAD_INPUT, format!("{}: it has too many bad images\n{}", job.name, text.trim_end()))
+        }
         Err(error) => (error.exit_code(), in_full(&error)),
     }
 }

@@ -12,9 +12,16 @@ const PIECE: usize = 1 << 16;
 /// An open file, and what messages about it need.
 #[derive(Debug)]
 pub(super) struct Input {
-    file: File,
+    content: Content,
     pub(super) path: PathBuf,
     pub(super) length: u64,
+}
+
+/// Where the bytes are.
+#[derive(Debug)]
+enum Content {
+    File(File),
+    Memory(Vec<u8>),
 }
 
 /// Bytes of the file.
@@ -39,7 +46,13 @@ impl Input {
         if !about.is_file() {
             return Err(CheckpointError::Format { path: path.to_owned(), found: "not a file".to_owned() });
         }
-        Ok(Input { file: File::open(path).map_err(cannot)?, path: path.to_owned(), length: about.len() })
+        let content = Content::File(File::open(path).map_err(cannot)?);
+        Ok(Input { content, path: path.to_owned(), length: about.len() })
+    }
+
+    /// What was read from a file already; `path` is for messages.
+    pub(super) fn of_bytes(path: &Path, bytes: Vec<u8>) -> Input {
+        Input { length: bytes.len() as u64, content: Content::Memory(bytes), path: path.to_owned() }
     }
 
     /// All bytes of the file.
@@ -53,7 +66,13 @@ impl Input {
         if end.is_none() {
             return Err(CheckpointError::Truncated { path: self.path.clone(), at, needed: buffer.len() as u64 });
         }
-        self.file.read_exact_at(buffer, at).map_err(|source| CheckpointError::Io { path: self.path.clone(), source })
+        match &self.content {
+            Content::File(file) => file
+                .read_exact_at(buffer, at)
+                .map_err(|source| CheckpointError::Io { path: self.path.clone(), source })?,
+            Content::Memory(bytes) => buffer.copy_from_slice(&bytes[at as usize..][..buffer.len()]),
+        }
+        Ok(())
     }
 
     /// The bytes of a span, which takes memory only after it is known to lie in the file.

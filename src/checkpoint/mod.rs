@@ -10,8 +10,13 @@
 //!    checked to lie in the file, and nothing but tables and pickles has been read.
 //! 3. `Checkpoint::data` reads one tensor's numbers, in row-major and little-endian order.
 //!
+//! `dictionary` reads what datasets keep in pickles. Compiled into both halves: the program imports weights, the library
+//! reads datasets.
+//!
 //! Nothing is taken into memory, and no loop is begun, for a number that the file only claims; see the limits beside
 //! each reader. All tensors together may be 16 times as large as the file: arrays can be packed, and views can overlap.
+
+#![allow(dead_code, reason = "each half uses a part")]
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensorError;
 
+mod dictionary;
 mod globals;
 mod header;
 mod input;
@@ -34,6 +40,8 @@ mod value;
 mod walk;
 mod zip;
 
+#[allow(unused_imports, reason = "each half uses a part")]
+pub(crate) use dictionary::{Dictionary, Item, dictionary};
 use input::Input;
 pub(crate) use tensor::Tensor;
 

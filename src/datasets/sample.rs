@@ -44,7 +44,7 @@ fn shares(sizes: &[usize], n: usize) -> Vec<usize> {
 }
 
 /// A number below `bound`, each equally likely: numbers of the incomplete last round are drawn again.
-fn below(generator: &mut ChaCha8Rng, bound: u64) -> u64 {
+pub(super) fn below(generator: &mut ChaCha8Rng, bound: u64) -> u64 {
     let bound = bound.max(1);
     let limit = u64::MAX - u64::MAX % bound;
     loop {

@@ -1,4 +1,9 @@
+//! Datasets made from pixels, and the real ones that are here; `fixtures` has those of all other formats.
+
 use super::*;
+
+mod fixtures;
+mod hostile;
 
 #[test]
 fn made_from_pixels() {
@@ -17,6 +22,9 @@ fn made_from_pixels() {
     let message = dataset.sample(5, 3).expect_err("too many").to_string();
     assert_eq!(message, "n = 5: the small has only 4 images");
     assert!(dataset.train().expect_err("no partition").to_string().contains("made from pixels"));
+    assert_eq!((dataset.levels(), dataset.level()), (vec!["class"], "class"));
+    let message = dataset.with_level("colour").expect_err("no such level").to_string();
+    assert_eq!(message, "small: there are no labels `colour`; there are class");
 }
 
 #[test]
@@ -40,7 +48,7 @@ fn what_does_not_fit_is_named() {
     let classes = || vec!["a".to_owned()];
     for (shape, pixels, labels, expected) in [
         ([1, 2, 2, 1], 3, vec![0], "3 bytes of pixels for the shape [1, 2, 2, 1]"),
-        ([usize::MAX, 2, 2, 1], 3, vec![0], "3 bytes of pixels"),
+        ([1, usize::MAX, 2, 1], 3, vec![0], "3 bytes of pixels"),
         ([1, 2, 2, 2], 8, vec![0], "2 channels"),
         ([1, 0, 2, 1], 0, vec![0], "0 x 2 pixels"),
         ([1, 2, 2, 1], 4, vec![0, 0], "2 labels for 1 images"),
@@ -53,20 +61,20 @@ fn what_does_not_fit_is_named() {
 }
 
 #[test]
-fn files_of_registered_datasets() {
+fn names_and_files_that_are_not_there() {
+    let message = load("cifar-10").expect_err("unknown").to_string();
+    assert_eq!(message, "there is no dataset `cifar-10`; `report datasets` lists them; did you mean `cifar10`?");
+    let folder = fs::TestFolder::new("datasets-missing");
     let row = registry::find("mnist").expect("registered");
-    let folder = fs::TestFolder::new("datasets");
-    let read = || read_file(row, &folder.0, "t10k-labels-", 1);
-    let message = read().expect_err("missing").to_string();
-    assert!(
-        message.ends_with("t10k-labels-idx1-ubyte: there is no such file; run `report fetch datasets mnist`"),
-        "{message}"
-    );
-    std::fs::write(folder.0.join("t10k-labels-idx1-ubyte"), [0, 0, 8, 1, 0, 0, 0, 0]).expect("a file");
-    let message = read().expect_err("not the file").to_string();
-    assert!(message.contains("instead of ff7bcfd4"), "{message}");
-    let message = load("cifar").expect_err("unknown").to_string();
-    assert_eq!(message, "there is no dataset `cifar`; there are `mnist`, `fashion-mnist`");
+    let load = || load_from(&folder.0, &row, &LoadOptions::default());
+    let message = load().expect_err("missing").to_string();
+    let place = folder.0.join("mnist");
+    let expected = format!("{}; `report fetch datasets mnist` fetches it or says how to get it", place.display());
+    assert_eq!(message, format!("mnist: it is not in {expected}"));
+    std::fs::create_dir(&place).expect("made");
+    std::fs::write(place.join("t10k-images-idx3-ubyte"), [0, 0, 8, 1, 0, 0, 0, 0]).expect("a file");
+    let message = load().expect_err("not the file").to_string();
+    assert!(message.contains("t10k-images-idx3-ubyte: its SHA-256 is") && message.contains("0fa7898d"), "{message}");
 }
 
 /// Needs `report fetch datasets`; says so and passes where that was not done.
@@ -74,15 +82,14 @@ fn files_of_registered_datasets() {
 fn the_real_ones() {
     for (name, mean) in [("mnist", 33.79), ("fashion-mnist", 73.15)] {
         let dataset = match load(name) {
-            Err(DatasetError::Missing { path, .. }) => {
-                eprintln!("left out: {} is not there", path.display());
+            Err(DatasetError::Missing { folder, .. }) => {
+                eprintln!("left out: {name} is not in {}", folder.display());
                 continue;
             }
             dataset => dataset.expect("whole"),
         };
         assert_eq!((dataset.len(), dataset.shape(), dataset.classes().len()), (10_000, Some([28, 28, 1]), 10));
-        let sum: u64 = (0..dataset.len()).flat_map(|index| dataset.content(index)).map(|value| u64::from(*value)).sum();
-        let found = sum as f64 / (dataset.len() * 28 * 28) as f64;
+        let found = statistics(&dataset).expect("measured").mean[0] * 255.0;
         assert!((found - mean).abs() < 0.01, "{name}: mean pixel {found}");
         let sample = dataset.sample(1000, 1).expect("small enough");
         let zeros = |dataset: &Dataset| dataset.labels().iter().filter(|label| **label == 0).count();
@@ -91,6 +98,10 @@ fn the_real_ones() {
             let train = dataset.train().expect("whole");
             assert_eq!((train.len(), train.name()), (60_000, "mnist train"));
             assert_eq!(train.test().checksum(), dataset.checksum());
+        } else {
+            let sketch = load("fashion-mnist-sketch").expect("made from it");
+            assert_eq!((sketch.labels(), sketch.shape()), (dataset.labels(), dataset.shape()));
+            assert_ne!(sketch.checksum(), dataset.checksum());
         }
     }
 }

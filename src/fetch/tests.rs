@@ -44,14 +44,25 @@ fn session() -> Session {
 }
 
 /// Fetches a file of `BODY` from the sources, into a new folder.
-fn fetch(sources: Vec<Source>, prepare: impl Fn(&Path)) -> (Result<()>, TempFile) {
+fn fetch(places: &str, prepare: impl Fn(&Path)) -> (Result<()>, TempFile) {
     let place = TempFile(tempfile::tempdir().expect("a temporary folder"));
+    fs::create_dir(place.0.path().join("toy")).expect("made");
     prepare(&place.path());
     let sum: String = Sha256::digest(BODY).iter().map(|byte| format!("{byte:02x}")).collect();
-    let file = registry::File { name: "images", bytes: 10, sha256: sum.leak(), sources: sources.leak() };
-    let dataset =
-        registry::Dataset { name: "toy", home: "https://example.org", files: vec![file].leak(), ..DATASETS[0] };
-    (session().dataset(&dataset, place.0.path()), place)
+    let row = row(&format!("[[dataset.file]]\nname = 'images'\nbytes = 10\nsha256 = '{sum}'\n{places}"));
+    (session().dataset(&row, false, place.0.path()), place)
+}
+
+/// The row of a dataset with more to be said of it.
+fn row(more: &str) -> Row {
+    let text = format!(
+        "[[dataset]]\nname = 'toy'\nlayout = 'idx'\nhome = 'https://example.org'\nfolders = ['toy']\nmarker = ['images']\n{more}"
+    );
+    registry::parse(&text).expect("a row").remove(0)
+}
+
+fn at(url: &str) -> String {
+    format!("urls = ['{url}']")
 }
 
 /// A folder with the file to be fetched.
@@ -59,7 +70,7 @@ struct TempFile(tempfile::TempDir);
 
 impl TempFile {
     fn path(&self) -> PathBuf {
-        self.0.path().join("images")
+        self.0.path().join("toy/images")
     }
 
     fn bytes(&self) -> Option<Vec<u8>> {
@@ -74,7 +85,7 @@ fn message(result: Result<()>) -> String {
 #[test]
 fn a_file_that_is_served_is_put_in_place() {
     let (url, _) = server(vec![says("200 OK", 10, BODY)]);
-    let (result, place) = fetch(vec![Source::Url(url)], |_| ());
+    let (result, place) = fetch(&at(url), |_| ());
     result.expect("served");
     assert_eq!(place.bytes().as_deref(), Some(BODY));
     assert!(!with_end(&place.path(), ".part").exists());
@@ -83,7 +94,7 @@ fn a_file_that_is_served_is_put_in_place() {
 #[test]
 fn a_file_that_is_there_is_not_asked_for() {
     let (url, requests) = server(vec![says("200 OK", 10, BODY)]);
-    let (result, _place) = fetch(vec![Source::Url(url)], |path| fs::write(path, BODY).expect("written"));
+    let (result, _place) = fetch(&at(url), |path| fs::write(path, BODY).expect("written"));
     result.expect("there");
     assert!(requests.try_recv().is_err());
 }
@@ -91,7 +102,7 @@ fn a_file_that_is_there_is_not_asked_for() {
 #[test]
 fn a_damaged_file_is_fetched_again() {
     let (url, _) = server(vec![says("200 OK", 10, BODY)]);
-    let (result, place) = fetch(vec![Source::Url(url)], |path| fs::write(path, b"ten bytes?").expect("written"));
+    let (result, place) = fetch(&at(url), |path| fs::write(path, b"ten bytes?").expect("written"));
     result.expect("served");
     assert_eq!(place.bytes().as_deref(), Some(BODY));
 }
@@ -103,7 +114,7 @@ fn a_download_that_is_cut_goes_on_where_it_was() {
             stream.write_all(b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\nbytes!");
     });
     let (url, requests) = server(vec![says("200 OK", 10, b"ten "), rest]);
-    let (result, place) = fetch(vec![Source::Url(url)], |_| ());
+    let (result, place) = fetch(&at(url), |_| ());
     result.expect("gone on with");
     assert_eq!(place.bytes().as_deref(), Some(BODY));
     let requests: Vec<String> = requests.try_iter().collect();
@@ -113,8 +124,7 @@ fn a_download_that_is_cut_goes_on_where_it_was() {
 #[test]
 fn a_server_without_ranges_starts_again() {
     let (url, _) = server(vec![says("200 OK", 10, BODY)]);
-    let (result, place) =
-        fetch(vec![Source::Url(url)], |path| fs::write(with_end(path, ".part"), b"ten ").expect("written"));
+    let (result, place) = fetch(&at(url), |path| fs::write(with_end(path, ".part"), b"ten ").expect("written"));
     result.expect("from the start");
     assert_eq!(place.bytes().as_deref(), Some(BODY));
 }
@@ -125,8 +135,7 @@ fn an_earlier_part_of_something_else_costs_one_more_download() {
         let _ = stream.write_all(b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\nConnection: close\r\n\r\nbytes!");
     });
     let (url, _) = server(vec![rest, says("200 OK", 10, BODY)]);
-    let (result, place) =
-        fetch(vec![Source::Url(url)], |path| fs::write(with_end(path, ".part"), b"XXXX").expect("written"));
+    let (result, place) = fetch(&at(url), |path| fs::write(with_end(path, ".part"), b"XXXX").expect("written"));
     result.expect("once more");
     assert_eq!(place.bytes().as_deref(), Some(BODY));
 }
@@ -142,7 +151,7 @@ fn every_bad_answer_is_named_and_leaves_nothing() {
     ];
     for (words, head, length, body) in cases {
         let (url, _) = server(vec![says(head, length, body), says(head, length, body)]);
-        let (result, place) = fetch(vec![Source::Url(url)], |_| ());
+        let (result, place) = fetch(&at(url), |_| ());
         let text = message(result);
         assert!(text.contains(words), "{words}: {text}");
         assert!(text.contains("by hand") || text.contains("put the file"), "{text}");
@@ -157,7 +166,7 @@ fn an_answer_without_a_length_is_cut_at_the_limit() {
         while stream.write_all(&[b'x'; 4096]).is_ok() {}
     });
     let (url, _) = server(vec![flood]);
-    let (result, place) = fetch(vec![Source::Url(url)], |_| ());
+    let (result, place) = fetch(&at(url), |_| ());
     assert!(message(result).contains("larger than 10 bytes"));
     assert!(!with_end(&place.path(), ".part").exists());
 }
@@ -168,7 +177,7 @@ fn a_server_that_never_answers_is_given_up_once_and_the_next_source_is_tried() {
     let (dead, requests) = server(vec![silent]);
     let (url, _) = server(vec![says("200 OK", 10, BODY)]);
     let started = std::time::Instant::now();
-    let (result, place) = fetch(vec![Source::Url(dead), Source::Url(dead), Source::Url(url)], |_| ());
+    let (result, place) = fetch(&format!("urls = ['{dead}', '{dead}', '{url}']"), |_| ());
     result.expect("from the third source");
     assert_eq!(place.bytes().as_deref(), Some(BODY));
     assert!(started.elapsed() < Duration::from_secs(3));
@@ -184,12 +193,14 @@ fn a_gzipped_file_is_unpacked_and_checked_on_both_sides() {
     let sum: &'static str = sum.leak();
     for (sha256, fails) in [(sum, false), ("other", true)] {
         let (url, _) = server(vec![says("200 OK", packed.len(), packed)]);
-        let from = Box::leak(Box::new(Source::Url(url)));
-        let (result, place) = fetch(vec![Source::Gzip { from, bytes: packed.len() as u64, sha256 }], |_| ());
+        let bytes = packed.len();
+        let source =
+            format!("[[dataset.file.source]]\ngzip = {{ url = '{url}', bytes = {bytes}, sha256 = '{sha256}' }}");
+        let (result, place) = fetch(&source, |_| ());
         assert_eq!(result.is_err(), fails);
         assert_eq!(place.bytes().as_deref(), if fails { None } else { Some(BODY) });
-        let left = fs::read_dir(place.0.path()).expect("the folder").flatten().map(|entry| entry.path());
-        assert_eq!(left.filter(|path| path != &place.path()).count(), 0);
+        let left = fs::read_dir(place.0.path().join("toy")).expect("the folder").flatten().map(|entry| entry.path());
+        assert_eq!(left.filter(|path| path != &place.path() && !path.ends_with(".lock")).count(), 0);
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (from, to) = (folder.path().join("gz"), folder.path().join("out"));
@@ -200,8 +211,38 @@ fn a_gzipped_file_is_unpacked_and_checked_on_both_sides() {
 
 #[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let text = message(datasets(&["mnits".to_owned()], Path::new("/nonexistent")));
-    assert!(text.contains("`mnits`") && text.contains(DATASETS[0].name), "{text}");
+    let text = message(datasets(&["mnist-".to_owned()], false, Path::new("/nonexistent")));
+    assert!(text.contains("`mnist-`") && text.contains("did you mean `mnist`"), "{text}");
+}
+
+#[test]
+fn what_must_be_had_by_hand_is_told_with_its_place_and_checksum() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let of_toy = "obtain = 'Ask its authors.'\n[[dataset.file]]\nname = 'toy.tar'\nunpacked = '.'\nholds = 'images'\nmd5 = 'abc'\n";
+    let text = message(session().dataset(&row(of_toy), false, folder.path()));
+    let place = folder.path().join("toy");
+    for words in ["Ask its authors.", &format!("folder: {}", place.display()), "file: toy.tar (MD5 abc)", "verify toy"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // Unpacked it is there as well.
+    fs::create_dir(place.join("images")).expect("made");
+    session().dataset(&row(of_toy), false, folder.path()).expect("there");
+}
+
+#[test]
+fn files_of_the_training_partition_are_fetched_when_asked_for() {
+    let (url, _) = server(vec![says("200 OK", 10, BODY), says("200 OK", 10, BODY)]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let files = format!(
+        "[[dataset.file]]\nname = 'images'\nbytes = 10\nurls = ['{url}']\n\
+         [[dataset.file]]\nname = 'more'\nbytes = 10\nurls = ['{url}']\npartition = 'train'\n"
+    );
+    for (train, count) in [(false, 1), (true, 2)] {
+        session().dataset(&row(&files), train, folder.path()).expect("served");
+        let found = ["images", "more"].iter().filter(|name| folder.path().join("toy").join(name).exists()).count();
+        assert_eq!(found, count);
+    }
 }
 
 /// A tar file with these entries; a name longer than 100 bytes is split at its last `/` into the prefix.

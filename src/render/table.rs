@@ -9,6 +9,8 @@ use crate::output::Table;
 
 /// Tables with more rows scroll inside a box and say how long they are.
 const TALL: usize = 15;
+/// Characters of a text that is still shown on one line.
+const LONG: usize = 48;
 
 /// What stands above a table.
 pub(super) struct Caption<'a> {
@@ -41,7 +43,8 @@ pub(super) fn html(templates: &Templates, table: &Table, caption: &Caption<'_>) 
 fn cells(table: &Table, row: usize) -> Vec<Value> {
     let cell = |column: &crate::output::Column| {
         let value = column.values.get(row).and_then(Option::as_deref);
-        context! { value => value.unwrap_or(""), missing => value.is_none(), numeric => column.numeric }
+        let long = value.is_some_and(|text| text.chars().count() > LONG);
+        context! { value => value.unwrap_or(""), missing => value.is_none(), numeric => column.numeric, long }
     };
     table.columns.iter().map(cell).collect()
 }

@@ -217,25 +217,32 @@ def batches(job):
 
 
 def make(folder, tensors, count):
-    """Parts of scikit-image's photographs as JPEG files, and as many random tensors."""
+    """JPEG files, and as many random tensors."""
+    import numpy as np
+
+    if not tensors.exists():
+        photographs(folder, count)
+        np.save(tensors, np.random.default_rng(2).standard_normal((count, 3, 224, 224), dtype=np.float32))
+    return {}
+
+
+def photographs(folder, count):
+    """Parts of scikit-image's photographs as JPEG files of 500 x 375 pixels."""
     import numpy as np
     from PIL import Image
 
-    if not tensors.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        random = np.random.default_rng(1)
-        data = Path(importlib.util.find_spec("skimage").origin).parent / "data"  # Not imported: its own needs are not there.
-        photographs = [Image.open(data / name).convert("RGB") for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")]
-        for number in range(count):
-            photograph = photographs[number % len(photographs)]
-            side = random.uniform(0.5, 0.9) * min(photograph.width / 4, photograph.height / 3)
-            width, height = int(4 * side), int(3 * side)
-            left, top = random.integers(photograph.width - width + 1), random.integers(photograph.height - height + 1)
-            picture = photograph.crop((left, top, left + width, top + height)).resize((500, 375), Image.BICUBIC)
-            (folder / "all").mkdir(parents=True, exist_ok=True)
-            picture.save(folder / "all" / f"{number:05}.jpg", quality=90)
-        np.save(tensors, random.standard_normal((count, 3, 224, 224), dtype=np.float32))
-    return {}
+    shutil.rmtree(folder, ignore_errors=True)
+    random = np.random.default_rng(1)
+    data = Path(importlib.util.find_spec("skimage").origin).parent / "data"  # Not imported: its own needs are not there.
+    whole = [Image.open(data / name).convert("RGB") for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")]
+    for number in range(count):
+        photograph = whole[number % len(whole)]
+        side = random.uniform(0.5, 0.9) * min(photograph.width / 4, photograph.height / 3)
+        width, height = int(4 * side), int(3 * side)
+        left, top = random.integers(photograph.width - width + 1), random.integers(photograph.height - height + 1)
+        picture = photograph.crop((left, top, left + width, top + height)).resize((500, 375), Image.BICUBIC)
+        (folder / "all").mkdir(parents=True, exist_ok=True)
+        picture.save(folder / "all" / f"{number:05}.jpg", quality=90)
 
 
 def cpu():

@@ -34,6 +34,21 @@ fn the_notebook_of_the_encoders_builds() {
     assert!(page.len() < 500_000, "{} bytes", page.len());
 }
 
+#[test]
+fn the_notebook_of_the_datasets_builds() {
+    let workspace = Workspace::new("datasets-notebook");
+    let notebook = concat!(env!("CARGO_MANIFEST_DIR"), "/notebooks/datasets.md");
+    let ran = workspace.report(&["build", notebook, "-P", "samples=20", "-P", "starts=2"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let page = workspace.read("output/datasets.html");
+    let text = text_of(&page);
+    for part in ["cifar10", "report fetch datasets imagenet-r", "mixed-same", "Ankle boot", "Table 4", "Figure 4"] {
+        assert!(text.contains(part), "{part} is not on the page");
+    }
+    assert!(page.matches("data:image/png").count() >= 3, "sheets of samples");
+    assert!(page.len() < 500_000, "{} bytes", page.len());
+}
+
 /// The block of `text` between lines that are `open` and `close`.
 fn block<'a>(text: &'a str, open: &str, close: &str) -> &'a str {
     let start = text.find(&format!("{open}\n")).expect("the block begins") + open.len() + 1;

@@ -1,0 +1,126 @@
+//! Every image of a dataset is read and decoded once, and what came of it is remembered.
+
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::DatasetError;
+use super::member::Member;
+use super::tree::Tree;
+use crate::cache::{Cache, Entry};
+use crate::fs::FsError;
+use crate::picture;
+use crate::progress::{self, SharedProgress};
+
+/// What an image is found to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Found {
+    Good { sum: blake3::Hash, height: usize, width: usize },
+    Bad { problem: String },
+}
+
+/// An image that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadImage {
+    /// Its number in the partition, from 0, before it was left out.
+    pub index: usize,
+    /// Its file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Looks at every image: all are read and decoded, on all threads, unless none of them has changed since it was done before.
+///
+/// # Errors
+/// Told to stop. What is wrong with an image is no error.
+pub(super) fn check(name: &str, members: &[Member]) -> Result<Vec<Found>, DatasetError> {
+    let key = key(members)?;
+    // A cache that cannot be used costs time, not correctness.
+    let entry = Cache::of_environment().and_then(|cache| cache.entry("images", &key)).ok();
+    if let Some(Entry::Hit(content)) = &entry
+        && let Some(found) = parse(&String::from_utf8_lossy(content)).filter(|found| found.len() == members.len())
+    {
+        return Ok(found);
+    }
+    let progress = SharedProgress::if_long(format!("check {name}"), members.len() as u64, "images");
+    let found = members.par_iter().map(|member| {
+        progress::check()?;
+        let found = look_at(member);
+        progress.advance(1);
+        Ok(found)
+    });
+    let found = found.collect::<Result<Vec<Found>, DatasetError>>()?;
+    if let Some(Entry::Miss(slot)) = entry {
+        let _ = slot.store(found.iter().map(line).collect::<String>().as_bytes());
+    }
+    Ok(found)
+}
+
+fn key(members: &[Member]) -> Result<String, DatasetError> {
+    let mut hasher = blake3::Hasher::new();
+    for stamp in Tree::stamps(members)? {
+        hasher.update(format!("{stamp}\n").as_bytes());
+    }
+    let stamps: Vec<String> =
+        members.par_iter().map(|member| member.stamp().unwrap_or_else(|error| error.to_string())).collect();
+    for stamp in &stamps {
+        hasher.update(format!("{stamp}\n").as_bytes());
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(format!("report {version} images 1\n{} blake3 {}\n", members.len(), hasher.finalize().to_hex()))
+}
+
+fn look_at(member: &Member) -> Found {
+    let bad = |problem: String| Found::Bad { problem: problem.replace(['\n', '\r'], " ") };
+    let bytes = match member.read_image() {
+        Ok(bytes) => bytes,
+        // The path is told beside it.
+        Err(DatasetError::Fs(FsError::Io { source, .. })) => return bad(source.to_string()),
+        Err(DatasetError::Archive { what, .. }) => return bad(what),
+        Err(error) => return bad(error.to_string()),
+    };
+    match picture::decode(&bytes) {
+        Ok(picture) => Found::Good { sum: blake3::hash(&bytes), height: picture.height, width: picture.width },
+        Err(error) => bad(error.to_string()),
+    }
+}
+
+fn line(found: &Found) -> String {
+    match found {
+        Found::Good { sum, height, width } => format!("good {sum} {height} {width}\n"),
+        Found::Bad { problem } => format!("bad {problem}\n"),
+    }
+}
+
+fn parse(text: &str) -> Option<Vec<Found>> {
+    let one = |line: &str| match line.split_once(' ')? {
+        ("good", rest) => {
+            let mut words = rest.split(' ');
+            let sum = blake3::Hash::from_hex(words.next()?).ok()?;
+            let (height, width) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+            Some(Found::Good { sum, height, width })
+        }
+        ("bad", problem) => Some(Found::Bad { problem: problem.to_owned() }),
+        _ => None,
+    };
+    text.lines().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_comes_back() {
+        let found = vec![
+            Found::Good { sum: blake3::hash(b"a"), height: 3, width: 2_000 },
+            Found::Bad { problem: "the JPEG file is truncated".to_owned() },
+        ];
+        let text: String = found.iter().map(line).collect();
+        assert_eq!(parse(&text), Some(found));
+        for bad in ["good 1 2\n", "good\n", "better x\n", &text.replace(" 3 ", " x ")] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -69,7 +69,7 @@ mod tests {
         assert!(line("fashion-mnist").contains("here: "), "{text}");
         assert!(line("fashion-mnist-sketch").ends_with("made from fashion-mnist"), "{text}");
         assert!(line("dtd").contains("missing (625.24 MB; research): see https://"), "{text}");
-        assert!(line("imagenet").contains("missing, to be had by hand (6.74 GB; non-commercial"), "{text}");
+        assert!(line("stanfordcars").contains("missing, to be had by hand (977.87 MB; licence not stated)"), "{text}");
         assert!(text.starts_with("In-domain "), "{text}");
         let groups =
             ["In-domain", "Domain-shift", "Near-OOD", "Fine-grained", "Far-OOD", "ImageNet-9", "Search", "Variants"];

@@ -53,6 +53,11 @@ impl Tree {
         &self.root
     }
 
+    /// Where a folder of the tree is, or would be.
+    pub fn path(&self, folder: &str) -> PathBuf {
+        plain(folder).map_or_else(|| self.root.clone(), |folder| self.root.join(folder))
+    }
+
     /// What in the root everything so far was taken from: files, archives and folders.
     pub fn seen(&self) -> Vec<PathBuf> {
         self.seen.lock().map(|seen| seen.iter().cloned().collect()).unwrap_or_default()

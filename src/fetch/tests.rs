@@ -236,7 +236,7 @@ fn files_of_the_training_partition_are_fetched_when_asked_for() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let files = format!(
         "[[dataset.file]]\nname = 'images'\nbytes = 10\nurls = ['{url}']\n\
-         [[dataset.file]]\nname = 'more'\nbytes = 10\nurls = ['{url}']\npartition = 'train'\n"
+         [[dataset.file]]\nname = 'more'\nbytes = 10\nurls = ['{url}']\ntrain = true\n"
     );
     for (train, count) in [(false, 1), (true, 2)] {
         session().dataset(&row(&files), train, folder.path()).expect("served");

@@ -4,6 +4,7 @@ mod batch;
 mod browser;
 mod cases;
 mod command_line;
+mod datasets;
 mod encoders;
 mod first_look;
 mod hostile_weights;

@@ -47,12 +47,12 @@ pub(in crate::datasets) fn of_folder(tree: &Tree, folder: &str, level: &str) -> 
         }
     }
     if classes.is_empty() && !alone.is_empty() {
-        let path = tree.root().join(folder);
-        let name = path.file_name().or(tree.root().file_name()).unwrap_or_default();
+        let path = tree.path(folder);
+        let name = path.file_name().unwrap_or_default();
         classes.insert(name.to_string_lossy().into_owned(), alone);
     }
     if classes.is_empty() {
-        return Err(DatasetError::NoImages { path: tree.root().join(folder) });
+        return Err(DatasetError::NoImages { path: tree.path(folder) });
     }
     let labels = classes.values().zip(0..).flat_map(|(files, label)| files.iter().map(move |_| label)).collect();
     let (classes, files): (Vec<String>, Vec<Vec<Member>>) = classes.into_iter().unzip();

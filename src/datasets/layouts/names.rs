@@ -40,7 +40,7 @@ pub(super) fn utkface(tree: &Tree, row: &Row, partition: Partition) -> Result<Li
     }
     // Fewer have no evenly spaced places.
     if images.len() < 8 {
-        return Err(DatasetError::NoImages { path: tree.root().join(folder) });
+        return Err(DatasetError::NoImages { path: tree.path(folder) });
     }
     let (order, is_test) = split(&ages);
     let wanted = partition == Partition::Evaluated;
@@ -75,7 +75,7 @@ pub(super) fn breakhis(tree: &Tree, row: &Row, partition: Partition) -> Result<L
     });
     images.sort_by(|(left, _), (right, _)| left.cmp(right));
     if images.is_empty() {
-        return Err(DatasetError::NoImages { path: tree.root().join(folder) });
+        return Err(DatasetError::NoImages { path: tree.path(folder) });
     }
     let (mut tumours, mut magnifications, mut malignancies, mut slides) = (vec![], vec![], vec![], vec![]);
     for (path, _) in &images {

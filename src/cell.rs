@@ -119,7 +119,8 @@ pub fn input(name: &str, checksum: &str) {
     }
 }
 
-/// Records that the running cell read what lies at a path; `kind` is `file` or `folder`. The next build looks for it from
+/// Records that the running cell read what lies at a path; `kind` is `file` (its BLAKE3), `stamp` (of a file or folder, see
+/// [`fs::stamp`](crate::fs::stamp)) or `datasets` (which of them are in a folder). The next build looks for it from
 /// another working folder than the cells', so the path is made a whole one.
 pub(crate) fn input_at(kind: &str, path: &Path, checksum: &str) {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -181,9 +181,8 @@ fn make_plan(notebook: &Notebook, environment: &Environment, places: &Places) ->
 fn changed(input: &Input) -> Option<String> {
     let (kind, path) = input.name.split_once(':')?;
     let now = match kind {
-        "folder" => fs::folder_stamp(Path::new(path)).map(|stamp| format!("stamp:{stamp}")).ok(),
         "file" => fs::blake3_file(Path::new(path)).map(|sum| format!("blake3:{sum}")).ok(),
-        // What a dataset is taken from.
+        // What a dataset is taken from, file or folder.
         "stamp" => Some(fs::stamp(Path::new(path))),
         // Which datasets are here.
         "datasets" => registry::presence(Path::new(path)).ok(),

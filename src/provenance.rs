@@ -37,7 +37,9 @@ pub fn groups(
         Value::Text(value) => value.clone(),
     };
     group("Parameters", notebook.meta.params.iter().map(|param| row(&param.name, value(&param.value))).collect());
-    group("Inputs", run.inputs.iter().map(|input| row(&input.name, input.checksum.clone())).collect());
+    // What is only looked at, to see whether it has changed, would differ between machines with the same data.
+    let shown = run.inputs.iter().filter(|input| !input.is_looked_at());
+    group("Inputs", shown.map(|input| row(&input.name, input.checksum.clone())).collect());
     group("Seeds", run.seeds.iter().map(|seed| row(&seed.what, seed.seed.to_string())).collect());
     let shown = ["report", "rustc", "target", "crates", "libtorch", "opt-level", "threads"];
     let mut software: Vec<_> =

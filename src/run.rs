@@ -65,6 +65,13 @@ pub struct Input {
     pub checksum: String,
 }
 
+impl Input {
+    /// Whether it tells only when something was changed, and not what it is.
+    pub fn is_looked_at(&self) -> bool {
+        ["stamp:", "datasets:"].iter().any(|kind| self.name.starts_with(kind))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Seed {
     pub what: String,

@@ -204,11 +204,13 @@ fn variant(data: &Path, row: &Row, partition: Partition) -> Result<Listing, Data
 /// A folder or file that cannot be read; no image files; too many bad ones.
 pub fn folder(path: impl AsRef<Path>) -> Result<Dataset, DatasetError> {
     let path = path.as_ref();
+    // From before it is read: what changes meanwhile is seen by the next build.
     let stamp = fs::folder_stamp(path)?;
     let listing = layouts::of_folder(&Tree::new(path.to_owned(), &[], Partition::Evaluated), ".", "class")?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     let dataset = Dataset::of(&name, listing, LoadOptions::default().allow_bad)?;
-    crate::cell::input_at("folder", path, &format!("stamp:{stamp}"));
+    crate::cell::input_at("stamp", path, &stamp);
+    crate::cell::input(dataset.name(), &format!("blake3:{}", dataset.checksum()));
     Ok(dataset)
 }
 

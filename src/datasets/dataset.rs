@@ -151,7 +151,7 @@ impl Dataset {
     }
 
     /// Remembers where it comes from.
-    pub(super) fn from_row(self, row: Row, options: LoadOptions) -> Dataset {
+    pub(super) fn with_origin(self, row: Row, options: LoadOptions) -> Dataset {
         Dataset { origin: Some(Arc::new((row, options))), ..self }
     }
 

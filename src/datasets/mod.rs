@@ -133,7 +133,7 @@ fn load_from(data: &Path, row: &Row, options: &LoadOptions) -> Result<Dataset, D
         }
         _ => {}
     }
-    let dataset = Dataset::of(&name, listing, options.allow_bad)?.from_row(row.clone(), options.clone());
+    let dataset = Dataset::of(&name, listing, options.allow_bad)?.with_origin(row.clone(), options.clone());
     match &options.level {
         Some(level) => dataset.with_level(level),
         None => Ok(dataset),

@@ -252,7 +252,7 @@ pub(super) fn stanford_cars(tree: &Tree, row: &Row, partition: Partition) -> Res
     let base = tree.base(&["", "stanford_cars/"], "devkit/cars_meta.mat")?;
     let images = folder_of(tree, &[&format!("{base}{images}/{images}"), &format!("{base}{images}")])
         .map(str::to_owned)
-        .or_else(|_| Err(tree.missing(&[images])))?;
+        .map_err(|_| tree.missing(&[images]))?;
     let names = in_mat(tree, &format!("{base}devkit/cars_meta.mat"), |variables| {
         let names = mat::variable(variables, "class_names")?.cells()?;
         names.iter().map(|name| Ok(name.text()?.to_owned())).collect::<Result<Vec<String>, MatError>>()

@@ -130,10 +130,7 @@ fn level_of_numbers(name: &str, numbers: &[i64]) -> Level {
 ///
 /// # Errors
 /// Two classes of one name.
-fn numbered<'names>(
-    names: &'names [String],
-    twice: impl FnOnce(&str) -> DatasetError,
-) -> Result<BTreeMap<&'names str, i32>, DatasetError> {
+fn numbered(names: &[String], twice: impl FnOnce(&str) -> DatasetError) -> Result<BTreeMap<&str, i32>, DatasetError> {
     let mut numbers = BTreeMap::new();
     for (name, number) in names.iter().zip(0..) {
         if numbers.insert(name.as_str(), number).is_some() {

@@ -161,6 +161,26 @@ impl Cache {
         Ok(Entry::Miss(Slot { path, key: key.to_owned(), lock: Some(lock) }))
     }
 
+    /// The content kept under `key`, which `write` writes piece by piece if it is not there; see [`Slot::store_with`].
+    ///
+    /// # Errors
+    /// As [`Cache::entry`] and [`Slot::store_with`].
+    pub fn get_or_store<E: From<CacheError> + From<FsError>>(
+        &self,
+        kind: &str,
+        key: &str,
+        bytes: u64,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<Content, E> {
+        let slot = match self.entry(kind, key)? {
+            Entry::Hit(content) => return Ok(content),
+            Entry::Miss(slot) => slot,
+        };
+        slot.store_with(bytes, write)?;
+        let gone = || FsError::io("cannot be read", &self.path(kind, key), ErrorKind::NotFound.into());
+        self.get(kind, key)?.ok_or_else(|| gone().into())
+    }
+
     fn path(&self, kind: &str, key: &str) -> PathBuf {
         self.folder.join(kind).join(&blake3::hash(key.as_bytes()).to_hex()[..32])
     }

@@ -38,8 +38,11 @@ pub fn list(data: &Path) -> Result<String> {
 
 fn state(row: &Row, rows: &[Row], data: &Path) -> String {
     if let (Layout::Variant, Some(of)) = (row.layout, &row.of) {
-        let is_here = rows.iter().any(|other| other.name == *of && other.find(data).is_some());
-        return if is_here { format!("made from {of}") } else { format!("missing: it is made from {of}") };
+        return if row.is_here(rows, data) {
+            format!("made from {of}")
+        } else {
+            format!("missing: it is made from {of}")
+        };
     }
     if let Some(folder) = row.find(data) {
         return format!("here: {}", folder.display());

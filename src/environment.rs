@@ -123,10 +123,9 @@ fn user_cache() -> Result<PathBuf> {
 
 /// The folder of datasets: `REPORT_DATA_DIR`, or in the user's cache.
 pub fn data_folder() -> Result<PathBuf> {
-    match std::env::var_os(crate::channel::DATA_DIR) {
-        Some(folder) => Ok(std::path::absolute(folder)?),
-        None => Ok(user_cache()?.join("datasets")),
-    }
+    let folder = crate::datasets::registry::folder();
+    let folder = folder.context("neither XDG_CACHE_HOME nor HOME is set: there is no place for datasets")?;
+    Ok(std::path::absolute(folder)?)
 }
 
 /// The folder of encoders' weights: `REPORT_ENCODERS`, or in the user's cache.

@@ -16,7 +16,7 @@ use zip::CompressionMethod;
 
 use super::DatasetError;
 use super::member::{Bytes, Member, Packing};
-use crate::cache::{Cache, Entry};
+use crate::cache::{Cache, Content};
 use crate::fs::FsError;
 use crate::progress::{self, Progress};
 
@@ -69,19 +69,15 @@ fn damaged(path: &Path, what: impl Into<String>) -> DatasetError {
 }
 
 /// A gzipped file as it is unpacked: an entry of the cache, made the first time.
-fn gunzipped(path: &Path, file: &File) -> Result<crate::cache::Content, DatasetError> {
+fn gunzipped(path: &Path, file: &File) -> Result<Content, DatasetError> {
     let about = file.metadata().map_err(|error| FsError::io("cannot be read", path, error))?;
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let key = format!("gunzip 1\n{}\n{} {:?}", whole.display(), about.len(), about.modified().ok());
     let cache = Cache::of_environment()?;
-    let slot = match cache.entry("unpacked", &key)? {
-        Entry::Hit(content) => return Ok(content),
-        Entry::Miss(slot) => slot,
-    };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut progress = Progress::if_long(format!("unpack {name}"), about.len() >> 20, "MB");
     let largest = about.len().saturating_mul(LARGEST_RATIO) + (1 << 20);
-    slot.store_with::<DatasetError>(about.len(), |out| {
+    cache.get_or_store("unpacked", &key, about.len(), |out| {
         let mut packed = BufReader::with_capacity(1 << 20, file);
         let mut stream = MultiGzDecoder::new(&mut packed);
         let mut piece = vec![0; 1 << 20];
@@ -106,8 +102,7 @@ fn gunzipped(path: &Path, file: &File) -> Result<crate::cache::Content, DatasetE
             progress.advance(read - told);
             told = read;
         }
-    })?;
-    cache.get("unpacked", &key)?.ok_or_else(|| damaged(path, "its unpacked copy is gone from the cache; load it again"))
+    })
 }
 
 fn in_tar(path: &Path, content: &Bytes, length: u64) -> Result<BTreeMap<String, Member>, DatasetError> {

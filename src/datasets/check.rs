@@ -1,12 +1,12 @@
 //! Every image of a dataset is read and decoded once, and what came of it is remembered.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
 
 use super::DatasetError;
-use super::member::Member;
-use super::tree::Tree;
+use super::member::{self, Member};
 use crate::cache::{Cache, Entry};
 use crate::fs::FsError;
 use crate::picture;
@@ -15,8 +15,10 @@ use crate::progress::{self, SharedProgress};
 /// What an image is found to be.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Found {
-    Good { sum: blake3::Hash, height: usize, width: usize },
-    Bad { problem: String },
+    /// BLAKE3 of its bytes.
+    Good(blake3::Hash),
+    /// What is wrong with it.
+    Bad(String),
 }
 
 /// An image that cannot be used.
@@ -59,8 +61,10 @@ pub(super) fn check(name: &str, members: &[Member]) -> Result<Vec<Found>, Datase
 
 fn key(members: &[Member]) -> Result<String, DatasetError> {
     let mut hasher = blake3::Hasher::new();
-    for stamp in Tree::stamps(members)? {
-        hasher.update(format!("{stamp}\n").as_bytes());
+    // A change of an archive is one of every image in it.
+    let archives: BTreeSet<&PathBuf> = members.iter().filter_map(Member::container).map(|path| &**path).collect();
+    for archive in archives {
+        hasher.update(format!("{}\n", member::stamp(archive)?).as_bytes());
     }
     let stamps: Vec<String> =
         members.par_iter().map(|member| member.stamp().unwrap_or_else(|error| error.to_string())).collect();
@@ -68,11 +72,11 @@ fn key(members: &[Member]) -> Result<String, DatasetError> {
         hasher.update(format!("{stamp}\n").as_bytes());
     }
     let version = env!("CARGO_PKG_VERSION");
-    Ok(format!("report {version} images 1\n{} blake3 {}\n", members.len(), hasher.finalize().to_hex()))
+    Ok(format!("report {version} images 2\n{} blake3 {}\n", members.len(), hasher.finalize().to_hex()))
 }
 
 fn look_at(member: &Member) -> Found {
-    let bad = |problem: String| Found::Bad { problem: problem.replace(['\n', '\r'], " ") };
+    let bad = |problem: String| Found::Bad(problem.replace(['\n', '\r'], " "));
     let bytes = match member.read_image() {
         Ok(bytes) => bytes,
         // The path is told beside it.
@@ -81,27 +85,22 @@ fn look_at(member: &Member) -> Found {
         Err(error) => return bad(error.to_string()),
     };
     match picture::decode(&bytes) {
-        Ok(picture) => Found::Good { sum: blake3::hash(&bytes), height: picture.height, width: picture.width },
+        Ok(_) => Found::Good(blake3::hash(&bytes)),
         Err(error) => bad(error.to_string()),
     }
 }
 
 fn line(found: &Found) -> String {
     match found {
-        Found::Good { sum, height, width } => format!("good {sum} {height} {width}\n"),
-        Found::Bad { problem } => format!("bad {problem}\n"),
+        Found::Good(sum) => format!("good {sum}\n"),
+        Found::Bad(problem) => format!("bad {problem}\n"),
     }
 }
 
 fn parse(text: &str) -> Option<Vec<Found>> {
     let one = |line: &str| match line.split_once(' ')? {
-        ("good", rest) => {
-            let mut words = rest.split(' ');
-            let sum = blake3::Hash::from_hex(words.next()?).ok()?;
-            let (height, width) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-            Some(Found::Good { sum, height, width })
-        }
-        ("bad", problem) => Some(Found::Bad { problem: problem.to_owned() }),
+        ("good", sum) => blake3::Hash::from_hex(sum).ok().map(Found::Good),
+        ("bad", problem) => Some(Found::Bad(problem.to_owned())),
         _ => None,
     };
     text.lines().map(one).collect()
@@ -113,13 +112,10 @@ mod tests {
 
     #[test]
     fn what_was_found_comes_back() {
-        let found = vec![
-            Found::Good { sum: blake3::hash(b"a"), height: 3, width: 2_000 },
-            Found::Bad { problem: "the JPEG file is truncated".to_owned() },
-        ];
+        let found = vec![Found::Good(blake3::hash(b"a")), Found::Bad("the JPEG file is truncated".to_owned())];
         let text: String = found.iter().map(line).collect();
         assert_eq!(parse(&text), Some(found));
-        for bad in ["good 1 2\n", "good\n", "better x\n", &text.replace(" 3 ", " x ")] {
+        for bad in ["good 1 2\n", "good\n", "better x\n", &text.replacen("good ", "good x", 1)] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

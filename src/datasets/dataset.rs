@@ -326,15 +326,6 @@ impl Dataset {
         Dataset { chosen, ..self.clone() }.labelled()
     }
 
-    /// The labels of every kind, for the images that are chosen.
-    pub(super) fn levels_chosen(&self) -> Vec<Level> {
-        let of_level = |level: &Level| Level {
-            labels: self.chosen.iter().map(|&index| level.labels[index]).collect(),
-            ..level.clone()
-        };
-        self.levels.iter().map(of_level).collect()
-    }
-
     fn compute_checksum(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         let [height, width, channels] = self.shape().unwrap_or_default();
@@ -358,8 +349,8 @@ fn files(name: &str, members: Vec<Member>, allowed: f64) -> Result<(Vec<File>, V
     let found = check::check(name, &members)?;
     for (index, (member, found)) in members.into_iter().zip(found).enumerate() {
         match found {
-            Found::Good { sum, .. } => files.push(File { member, sum }),
-            Found::Bad { problem } => bad.push(BadImage { index, path: member.name(), problem }),
+            Found::Good(sum) => files.push(File { member, sum }),
+            Found::Bad(problem) => bad.push(BadImage { index, path: member.name(), problem }),
         }
     }
     let most = most_bad(count, allowed);

@@ -3,7 +3,7 @@
 use polars::prelude::{DataFrame, PolarsResult, df};
 use rayon::prelude::*;
 
-use super::registry::{self, Layout, RegistryError, Row};
+use super::registry::{self, RegistryError, Row};
 use super::{Dataset, DatasetError, sample};
 use crate::plots::{self, Figure, PlotError};
 use crate::progress::{self, SharedProgress};
@@ -18,11 +18,7 @@ pub fn table() -> Result<DataFrame, DatasetError> {
     let rows = registry::rows()?;
     let data = registry::folder().ok_or(RegistryError::NoPlace)?;
     crate::cell::input_at("datasets", &data, &registry::presence(&data)?);
-    let here = |row: &Row| match row.layout {
-        Layout::Variant => rows.iter().any(|other| Some(&other.name) == row.of.as_ref() && other.find(&data).is_some()),
-        _ => row.find(&data).is_some(),
-    };
-    let files: Vec<&str> = rows.iter().map(|row| if here(row) { "here" } else { "missing" }).collect();
+    let files: Vec<&str> = rows.iter().map(|row| if row.is_here(&rows, &data) { "here" } else { "missing" }).collect();
     frame(&rows, &files).map_err(|source| DatasetError::Table { path: data, source })
 }
 

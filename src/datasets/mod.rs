@@ -173,15 +173,12 @@ fn variant(data: &Path, row: &Row, partition: Partition) -> Result<Listing, Data
         let names: Vec<&str> = Variant::ALL.iter().map(|variant| variant.name()).collect();
         return Err(wrong(format!("there is no variant `{}`; there are {}", row.variant, names.join(", "))));
     };
-    let options = LoadOptions { partition, ..LoadOptions::default() };
-    let original = load_from(data, &registry::find(of)?, &options)?;
-    let Some(shape) = original.shape() else {
+    let original = list(data, &registry::find(of)?, partition)?;
+    let Listed::Pixels { shape, pixels } = original.images else {
         return Err(wrong(format!("`{of}` has images of different sizes, of which no variant is made")));
     };
-    let mut pixels = Vec::with_capacity(original.len() * shape.iter().product::<usize>());
-    (0..original.len()).for_each(|index| pixels.extend_from_slice(original.content(index)));
     let failed = |source| DatasetError::Variant { name: row.name.clone(), source };
-    let (labels, classes) = (original.labels(), original.classes().len());
+    let (labels, classes) = (&original.levels[0].labels, original.levels[0].classes.len());
     let masks = variants::mask_of_black_background(&pixels, shape).map_err(failed)?;
     let images = Masked { pixels: &pixels, shape, masks: &masks, labels, classes };
     // Drawings and negatives are of the images themselves.
@@ -191,7 +188,7 @@ fn variant(data: &Path, row: &Row, partition: Partition) -> Result<Listing, Data
     };
     crate::cell::seed(&format!("variant {}", row.name), row.seed);
     let pixels = variants::render(&images, backgrounds.as_deref(), variant, row.seed).map_err(failed)?;
-    Ok(Listing { images: Listed::Pixels { shape, pixels }, levels: original.levels_chosen() })
+    Ok(Listing { images: Listed::Pixels { shape, pixels }, levels: original.levels })
 }
 
 /// The image files in a folder, labelled as torchvision's `ImageFolder` does it: each subfolder with images is a class, in

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::channel::DATA_DIR;
+use crate::encoders::registry::is_name;
 use crate::fs::{self, FsError};
 
 /// The rows that come with the program.
@@ -363,6 +364,14 @@ impl Row {
         })
     }
 
+    /// Whether its files are here, or those of the dataset among `rows` that it is made from.
+    pub fn is_here(&self, rows: &[Row], data: &Path) -> bool {
+        match self.layout {
+            Layout::Variant => rows.iter().any(|row| Some(&row.name) == self.of.as_ref() && row.find(data).is_some()),
+            _ => self.find(data).is_some(),
+        }
+    }
+
     /// Where it is put when it is fetched.
     pub fn place(&self, data: &Path) -> PathBuf {
         self.places(data).next().unwrap_or_else(|| data.join(&self.name))
@@ -439,8 +448,7 @@ fn fault(row: &Row, others: &[Row]) -> Option<String> {
     if others.iter().any(|other| other.name == row.name) {
         return wrong("there is one of this name already");
     }
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    if !row.name.bytes().all(fits) || !row.name.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+    if !is_name(&row.name) {
         return wrong("its name must consist of letters, digits, `.`, `-` and `_`, and begin with a letter or digit");
     }
     let paths = row.files.iter().map(|file| &file.name).chain(&row.table.0).chain(&row.train_table.0);

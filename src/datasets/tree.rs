@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use super::archive::{Archive, plain};
-use super::member::{self, Member};
+use super::member::Member;
 use super::registry::{self, Partition};
 use super::{DatasetError, verify};
 use crate::fs;
@@ -281,16 +281,6 @@ impl Tree {
         let archive = Archive::open(&path)?;
         Ok(packed.opened.get_or_init(|| archive))
     }
-
-    /// Names, sizes and times of change of the archives: what has changed if anything in one of them has.
-    ///
-    /// # Errors
-    /// An archive that cannot be looked at.
-    pub fn stamps(members: &[Member]) -> Result<Vec<String>, DatasetError> {
-        let containers: BTreeSet<&PathBuf> =
-            members.iter().filter_map(|member| member.container()).map(|path| &**path).collect();
-        containers.into_iter().map(|path| Ok(member::stamp(path)?)).collect()
-    }
 }
 
 impl Packed {
@@ -319,17 +309,18 @@ impl Lines {
         DatasetError::Line { path: self.path.clone(), line, what: what.into() }
     }
 
-    /// Each line in two at the first white space, the second without that.
+    /// Each line in two at the first white space, the second without that, with its number.
     ///
     /// # Errors
     /// A line without white space in it.
-    pub fn pairs(&self) -> Result<Vec<(&str, &str)>, DatasetError> {
-        let pair = |(line, text): &'_ (usize, String)| {
-            let wrong = || self.wrong(*line, format!("{text:?} should be two words"));
-            split_at_space(text).map_or_else(|| Err(wrong()), |_| Ok(()))
-        };
-        self.lines.iter().try_for_each(pair)?;
-        Ok(self.lines.iter().filter_map(|(_, text)| split_at_space(text)).collect())
+    pub fn pairs(&self) -> Result<Vec<(usize, &str, &str)>, DatasetError> {
+        let mut pairs = Vec::with_capacity(self.lines.len());
+        for (line, text) in &self.lines {
+            let (first, rest) =
+                split_at_space(text).ok_or_else(|| self.wrong(*line, format!("{text:?} should be two words")))?;
+            pairs.push((*line, first, rest));
+        }
+        Ok(pairs)
     }
 }
 

@@ -293,7 +293,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Row>, toml::de::Error> {
     Ok(toml::from_str::<Rows>(text)?.encoder)
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a row may be called so: its files are.
+pub(crate) fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     name.bytes().all(fits) && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }

@@ -13,13 +13,13 @@ use crate::datasets::{DatasetError, Level};
 pub(super) fn places365(tree: &Tree, row: &Row, partition: Partition) -> Result<Listing, DatasetError> {
     let categories = tree.lines(&["categories_places365.txt"])?;
     let mut classes = vec![String::new(); categories.lines.len()];
-    for ((line, _), (name, number)) in categories.lines.iter().zip(categories.pairs()?) {
+    for (line, name, number) in categories.pairs()? {
         let place = number.parse().ok().and_then(|number: usize| classes.get_mut(number));
         match place {
             Some(place) if place.is_empty() => *place = name.to_owned(),
             _ => {
                 return Err(
-                    categories.wrong(*line, format!("{number:?} is no number of its own below the number of classes"))
+                    categories.wrong(line, format!("{number:?} is no number of its own below the number of classes"))
                 );
             }
         }
@@ -34,10 +34,10 @@ pub(super) fn places365(tree: &Tree, row: &Row, partition: Partition) -> Result<
     let list = tree.lines(&[list])?;
     let folder = folder_of(tree, folders)?;
     let (mut members, mut labels) = (Vec::new(), Vec::new());
-    for ((line, _), (path, label)) in list.lines.iter().zip(list.pairs()?) {
+    for (line, path, label) in list.pairs()? {
         let label =
             label.parse().ok().filter(|label: &i32| usize::try_from(*label).is_ok_and(|label| label < classes.len()));
-        labels.push(label.ok_or_else(|| list.wrong(*line, "its class is not in categories_places365.txt"))?);
+        labels.push(label.ok_or_else(|| list.wrong(line, "its class is not in categories_places365.txt"))?);
         members.push(tree.image(&format!("{folder}/{path}"))?);
     }
     Ok(Listing::of_files(members, Level { name: row.levels[0].clone(), classes, labels }))
@@ -66,8 +66,8 @@ pub(super) fn aircraft(tree: &Tree, row: &Row, partition: Partition) -> Result<L
         let numbers = numbered(&classes, |name| twice(&names, name))?;
         let list = tree.lines(&[&format!("{data}/images_{level}_{partition}.txt")])?;
         let mut labelled = BTreeMap::new();
-        for ((line, _), (id, class)) in list.lines.iter().zip(list.pairs()?) {
-            let number = numbers.get(class).ok_or_else(|| list.wrong(*line, format!("there is no class {class:?}")))?;
+        for (line, id, class) in list.pairs()? {
+            let number = numbers.get(class).ok_or_else(|| list.wrong(line, format!("there is no class {class:?}")))?;
             labelled.insert(id.to_owned(), *number);
             if levels.is_empty() {
                 ids.push(id.to_owned());
@@ -120,16 +120,16 @@ pub(super) fn nabirds(tree: &Tree, row: &Row, partition: Partition) -> Result<Li
     let (parts, names) = (read("train_test_split.txt")?, read("classes.txt")?);
     let by_image = |lines: &Lines| -> Result<BTreeMap<String, i64>, DatasetError> {
         let mut found = BTreeMap::new();
-        for ((line, _), (id, number)) in lines.lines.iter().zip(lines.pairs()?) {
-            let number = number.trim().parse().map_err(|_| lines.wrong(*line, format!("{number:?} is no number")))?;
+        for (line, id, number) in lines.pairs()? {
+            let number = number.trim().parse().map_err(|_| lines.wrong(line, format!("{number:?} is no number")))?;
             found.insert(id.to_owned(), number);
         }
         Ok(found)
     };
     let (class_of, part_of) = (by_image(&labels)?, by_image(&parts)?);
     let mut names_of = BTreeMap::new();
-    for ((line, _), (id, name)) in names.lines.iter().zip(names.pairs()?) {
-        let id: i64 = id.parse().map_err(|_| names.wrong(*line, format!("{id:?} is no number of a class")))?;
+    for (line, id, name) in names.pairs()? {
+        let id: i64 = id.parse().map_err(|_| names.wrong(line, format!("{id:?} is no number of a class")))?;
         names_of.insert(id, name.split_whitespace().collect::<Vec<_>>().join(" "));
     }
     // Over all partitions, so that a number means the same in each.
@@ -138,16 +138,16 @@ pub(super) fn nabirds(tree: &Tree, row: &Row, partition: Partition) -> Result<Li
     let numbers: BTreeMap<i64, i32> = used.iter().copied().zip(all.labels.iter().copied()).collect();
     let wanted = i64::from(partition == Partition::Train);
     let (mut members, mut own) = (Vec::new(), Vec::new());
-    for ((line, _), (id, path)) in images.lines.iter().zip(images.pairs()?) {
+    for (line, id, path) in images.pairs()? {
         let part = part_of
             .get(id)
-            .ok_or_else(|| images.wrong(*line, format!("{id} has no line in {}", parts.path.display())))?;
+            .ok_or_else(|| images.wrong(line, format!("{id} has no line in {}", parts.path.display())))?;
         if *part != wanted {
             continue;
         }
         let class = class_of
             .get(id)
-            .ok_or_else(|| images.wrong(*line, format!("{id} has no line in {}", labels.path.display())))?;
+            .ok_or_else(|| images.wrong(line, format!("{id} has no line in {}", labels.path.display())))?;
         own.push(numbers[class]);
         members.push(tree.image(&format!("{base}images/{path}"))?);
     }
@@ -184,8 +184,8 @@ pub(super) fn celeba(tree: &Tree, row: &Row, partition: Partition) -> Result<Lis
     let (mut members, mut chosen) = (Vec::new(), Vec::new());
     let mut values: Vec<Vec<i32>> = vec![Vec::new(); names.len()];
     let people_of = people.pairs()?;
-    for (index, (image, part)) in parts.pairs()?.into_iter().enumerate() {
-        let (line_of_person, (name, id)) = (people.lines[index].0, people_of[index]);
+    for (index, (_, image, part)) in parts.pairs()?.into_iter().enumerate() {
+        let (line_of_person, name, id) = people_of[index];
         if name != image {
             return Err(people.wrong(line_of_person, format!("{name} should be {image}, as in the list of partitions")));
         }

@@ -1,7 +1,7 @@
 //! Tables of a user: CSV, TSV or Parquet, a row an image, with columns of labels, and a column that has the image's path or,
 //! in Parquet, the bytes of its file, as Hugging Face has them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use polars::prelude::{
@@ -11,7 +11,7 @@ use polars_io::SerReader as _;
 use polars_io::parquet::read::ParquetReader;
 
 use super::{Listed, Listing, level_of_names, level_of_numbers, wrong};
-use crate::cache::{Cache, Content, Entry};
+use crate::cache::{Cache, Content};
 use crate::datasets::member::{Bytes, Member, Packing, open, stamp};
 use crate::datasets::registry::{Partition, Row};
 use crate::datasets::tree::Tree;
@@ -140,13 +140,9 @@ fn copied(path: &Path, column: &str, count: usize) -> Result<Content, DatasetErr
     let cannot = |error| FsError::io("cannot be read", path, error);
     let key = format!("images of parquet 1\n{column}\n{}", stamp(path)?);
     let cache = Cache::of_environment()?;
-    let slot = match cache.entry("unpacked", &key)? {
-        Entry::Hit(content) => return Ok(content),
-        Entry::Miss(slot) => slot,
-    };
     let size = path.metadata().map_err(cannot)?.len();
     let written = |error| DatasetError::from(crate::fs::cannot_write(cache.folder(), size, error));
-    slot.store_with::<DatasetError>(size, |out| {
+    cache.get_or_store("unpacked", &key, size, |out| {
         let (mut ends, mut end) = (Vec::with_capacity(count), 0_u64);
         let mut reader = ParquetReader::new(open(path)?.0);
         let groups: Vec<usize> =
@@ -172,9 +168,7 @@ fn copied(path: &Path, column: &str, count: usize) -> Result<Content, DatasetErr
             }
         }
         ends.iter().try_for_each(|end| out.write_all(&end.to_le_bytes())).map_err(written)
-    })?;
-    let gone = || DatasetError::NotThere { path: PathBuf::from(cache.folder()), others: Vec::new() };
-    cache.get("unpacked", &key)?.ok_or_else(gone)
+    })
 }
 
 fn ends(content: &[u8], count: usize) -> Option<Vec<u64>> {
